@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_DB_H
+#define HOTARU_DB_H
+
+/*
+ * db: one SQL face, two bodies (sqlite.c, postgres.c), and the migrations.
+ *
+ * The store's rules stand in docs/adr/0004: one writer connection that is also the only
+ * checkpointer, SQLite in WAL mode with synchronous=FULL, readers that never write, and an I/O
+ * error of the writer that is final (ERR_IO: the caller stops acknowledging and exits 75).
+ *
+ * One SQL text serves both databases: parameters are $1, $2, … in the order of first appearance;
+ * types are BIGINT, DOUBLE PRECISION, TEXT and BYTEA; ON CONFLICT names the whole primary key.
+ */
+#include "base/base.h"
+
+struct db;          /* a connection: one thread at a time */
+struct db_query;    /* a prepared statement of that connection; lives as long as it */
+
+enum db_mode { DB_WRITER, DB_READER };
+
+/*
+ * Opens `where`: a folder (holds hotaru.db) or postgres://…. The writer creates the file and runs the
+ * migrations; it refuses (ERR_CONFLICT) a schema newer than it can open, a foreign application_id, and
+ * a second writer on the same store. *why gets words for people, in `arena`.
+ */
+enum err db_open(struct db **out, struct str where, enum db_mode mode, struct str *why, struct arena *arena);
+void     db_close(struct db *db);
+
+/* The statement of this text; prepared once per connection and found again by the text's address, so
+ * `sql` is a literal. A statement in use (stepping) must be reset before it is asked for again. */
+struct db_query *db_query(struct db *db, const char *sql);
+
+/* Parameters count from 1. Text and bytes are borrowed until db_run or the first db_step returns. */
+void db_bind_i64(struct db_query *q, int at, i64 v);
+void db_bind_double(struct db_query *q, int at, double v);
+void db_bind_str(struct db_query *q, int at, struct str v);
+void db_bind_bytes(struct db_query *q, int at, struct bytes v);
+void db_bind_null(struct db_query *q, int at);
+
+/*
+ * A statement without rows. In PostgreSQL it may travel in a pipeline: an error then surfaces at the
+ * latest in db_commit. OK, ERR_CONFLICT (a unique key stands already; SQLite only at once), ERR_FULL, ERR_IO.
+ */
+enum err db_run(struct db_query *q);
+/* Rows changed by the last db_run that was waited for (SQLite: at once; PostgreSQL: waits). */
+i64      db_changes(struct db *db);
+
+/* The next row: OK; no more: ERR_NOT_FOUND (and the query is reset); else an error. */
+enum err db_step(struct db_query *q);
+void     db_reset(struct db_query *q);            /* give up the remaining rows; parameters are cleared */
+
+/* Columns of the current row count from 0. Views live until the next db_step or db_reset. */
+i64          db_i64(struct db_query *q, int column);
+double       db_double(struct db_query *q, int column);
+struct str   db_str(struct db_query *q, int column);
+struct bytes db_bytes(struct db_query *q, int column);
+bool         db_is_null(struct db_query *q, int column);
+
+/* One transaction at a time. db_commit returns OK only when the data are on the disk. After any error
+ * of db_commit the transaction is rolled back; ERR_IO is final for a writer. */
+enum err db_begin(struct db *db);
+enum err db_commit(struct db *db);
+void     db_rollback(struct db *db);
+
+/* Several statements without parameters, for schema work and tests. */
+enum err db_exec(struct db *db, const char *sql);
+
+/* Idle work of the writer: a PASSIVE checkpoint, or TRUNCATE when the log is larger than `wal_bytes_max`.
+ * Nothing to do on PostgreSQL. */
+enum err db_idle(struct db *db, i64 wal_bytes_max);
+
+/* Frees the reserve file once, so that counters and alarms can still commit on a full disk (promises R13). */
+void     db_release_reserve(struct db *db);
+
+/* For /health, /metrics and the start line: "sqlite 3.40.1", "postgres 15.6". */
+struct str db_version(struct db *db, struct arena *arena);
+bool       db_is_postgres(const struct db *db);
+/* The last error in the database's own words, for the log; never for a client. */
+struct str db_error(struct db *db);
+
+#endif
