@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool read_whole(int fd, u8 *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t got = read(fd, p, n);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            return false;
+        if (got > 0) {
+            p += got;
+            n -= (size_t)got;
+        }
+    }
+    return true;
+}
+
+enum err sys_file_read(struct bytes *out, const char *path, size_t max, struct arena *arena)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+    enum err err = fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ? ERR_IO : (size_t)st.st_size > max ? ERR_TOO_LARGE : OK;
+    if (err == OK) {
+        u8 *p = arena_take(arena, (size_t)st.st_size + 1, 1);
+        *out  = (struct bytes){ p, (size_t)st.st_size };
+        err   = read_whole(fd, p, out->n) ? OK : ERR_IO;
+    }
+    (void)close(fd);
+    return err;
+}
+
+static bool write_whole(int fd, struct bytes b)
+{
+    while (b.n > 0) {
+        ssize_t put = write(fd, b.p, b.n);
+        if (put < 0 && errno != EINTR)
+            return false;
+        if (put > 0) {
+            b.p += put;
+            b.n -= (size_t)put;
+        }
+    }
+    return true;
+}
+
+static bool sync_folder_of(const char *path)
+{
+    char copy[PATH_MAX];
+    (void)snprintf(copy, sizeof copy, "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool good = fsync(fd) == 0;
+    (void)close(fd);
+    return good;
+}
+
+enum err sys_file_write(const char *path, struct bytes content, int mode)
+{
+    char beside[PATH_MAX];
+    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+        return ERR_TOO_LARGE;
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
+    if (fd < 0)
+        return ERR_IO;
+    bool good = write_whole(fd, content) && fsync(fd) == 0;
+    good      = close(fd) == 0 && good;
+    if (!good || rename(beside, path) != 0) {
+        (void)unlink(beside);
+        return ERR_IO;
+    }
+    return sync_folder_of(path) ? OK : ERR_IO;
+}
+
+enum err sys_folder_make(const char *path)
+{
+    char   part[PATH_MAX];
+    size_t n = str_z(path).n;
+    if (n == 0 || n >= sizeof part)
+        return ERR_INVALID;
+    memcpy(part, path, n + 1);
+    for (size_t i = 1; i <= n; i++) {
+        if (part[i] != '/' && part[i] != 0)
+            continue;
+        char was = part[i];
+        part[i]  = 0;
+        if (mkdir(part, i == n ? 0700 : 0755) != 0 && errno != EEXIST)
+            return ERR_IO;
+        part[i] = was;
+    }
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? OK : ERR_IO;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_SYS_H
+#define HOTARU_SYS_H
+
+/*
+ * sys: the operating system behind one face: clocks, randomness, files, one loop, datagrams, child
+ * processes. The bodies here use libuv and Linux; a simulator may bring other bodies for the same face.
+ */
+#include "base/base.h"
+
+/* ------------------------------------------------------------------ clocks and chance */
+struct mono sys_now(void);
+struct wall sys_clock(void);
+void        sys_random(u8 *out, size_t n);             /* from the kernel; never fails */
+
+/* ------------------------------------------------------------------ files */
+/* Paths are zero-ended text. Whole file into the arena; ERR_NOT_FOUND, ERR_TOO_LARGE, ERR_IO. */
+enum err sys_file_read(struct bytes *out, const char *path, size_t max, struct arena *arena);
+/* Written beside, synced, renamed, folder synced: there is the old file or the new one, never half. */
+enum err sys_file_write(const char *path, struct bytes content, int mode);
+enum err sys_folder_make(const char *path);            /* with its parents, mode 0700 for the last; OK when there */
+
+/* ------------------------------------------------------------------ loop */
+struct loop;
+struct loop_timer;
+typedef void loop_call(void *arg);
+
+struct loop *loop_make(void);
+void loop_run(struct loop *loop);                      /* until loop_stop */
+void loop_stop(struct loop *loop);
+/* Calls `call(arg)` whenever `fd` is readable. The returned watch lives until loop_unwatch. */
+struct loop_watch;
+struct loop_watch *loop_watch(struct loop *loop, int fd, loop_call *call, void *arg);
+void loop_unwatch(struct loop_watch *watch);
+struct loop_timer *loop_timer(struct loop *loop, loop_call *call, void *arg);
+void loop_timer_at(struct loop_timer *timer, struct mono when);   /* once; replaces an earlier time */
+void loop_timer_off(struct loop_timer *timer);
+/* From any thread or a signal handler's safe point: `call(arg)` runs soon on the loop, at least once. */
+struct loop_wake;
+struct loop_wake *loop_wake_make(struct loop *loop, loop_call *call, void *arg);
+void loop_wake(struct loop_wake *wake);
+void loop_on_stop_signals(struct loop *loop, loop_call *call, void *arg);   /* SIGTERM, SIGINT, SIGHUP */
+
+/* ------------------------------------------------------------------ datagrams */
+/* An IPv4 or IPv6 address with port, comparable by bytes. */
+struct address { u8 family; u8 ip[16]; u16 port; };
+bool   address_read(struct address *out, struct str text);              /* "127.0.0.1:1700", "[::1]:1700" */
+struct str address_str(struct arena *a, struct address address);
+bool   address_same_host(struct address a, struct address b);
+bool   address_eq(struct address a, struct address b);
+bool   address_is_loopback(struct address a);
+
+struct datagram { struct address peer; struct bytes bytes; };
+struct udp;
+#define UDP_BATCH      256
+#define UDP_BYTES_MAX  65507
+
+/* Opens and binds; NULL with words when that cannot be. */
+struct udp *udp_open(struct address at, int receive_buffer_bytes, struct str *why, struct arena *arena);
+int    udp_fd(const struct udp *udp);
+struct address udp_address(const struct udp *udp);                      /* the port chosen, when 0 was asked */
+/* What has arrived, at most UDP_BATCH; views live until the next call. */
+size_t udp_receive(struct udp *udp, struct datagram out[UDP_BATCH]);
+/* Best effort, like the network. Returns how many the kernel took. */
+size_t udp_send(struct udp *udp, const struct datagram *datagrams, size_t n);
+void   udp_close(struct udp *udp);
+
+/* ------------------------------------------------------------------ the process */
+i64  sys_rss_bytes(void);
+i64  sys_cpu_us(void);                                  /* user + system, this process */
+void sys_no_core_dumps(void);                           /* keys live in memory */
+
+#endif

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Datagrams by the batch: one system call for up to UDP_BATCH of them, in both directions. */
+#include "sys/sys.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct udp {
+    int                     fd;
+    u8                     *room;                 /* UDP_BATCH datagrams of the largest size */
+    struct sockaddr_storage peers[UDP_BATCH];
+    struct iovec            parts[UDP_BATCH];
+    struct mmsghdr          messages[UDP_BATCH];
+};
+
+static socklen_t to_sockaddr(struct sockaddr_storage *out, struct address a)
+{
+    memset(out, 0, sizeof *out);
+    if (a.family == 6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port   = htons(a.port);
+        memcpy(&in6->sin6_addr, a.ip, 16);
+        return sizeof *in6;
+    }
+    struct sockaddr_in *in = (struct sockaddr_in *)out;
+    in->sin_family = AF_INET;
+    in->sin_port   = htons(a.port);
+    memcpy(&in->sin_addr, a.ip, 4);
+    return sizeof *in;
+}
+
+static struct address from_sockaddr(const struct sockaddr_storage *in)
+{
+    struct address a = { 0 };
+    if (in->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)in;
+        a.family = 6;
+        a.port   = ntohs(in6->sin6_port);
+        memcpy(a.ip, &in6->sin6_addr, 16);
+    } else {
+        const struct sockaddr_in *in4 = (const struct sockaddr_in *)in;
+        a.family = 4;
+        a.port   = ntohs(in4->sin_port);
+        memcpy(a.ip, &in4->sin_addr, 4);
+    }
+    return a;
+}
+
+bool address_read(struct address *out, struct str text)
+{
+    char host[64];
+    i64  port;
+    ptrdiff_t colon = -1;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] == ':')
+            colon = (ptrdiff_t)i;
+    if (colon < 0 || !str_to_i64(&port, (struct str){ text.p + colon + 1, text.n - (size_t)colon - 1 }) || port < 0 ||
+        port > 65535)
+        return false;
+    struct str h = { text.p, (size_t)colon };
+    bool six = h.n > 2 && h.p[0] == '[' && h.p[h.n - 1] == ']';
+    if (six)
+        h = (struct str){ h.p + 1, h.n - 2 };
+    if (str_eq(h, S("localhost")))
+        h = S("127.0.0.1");
+    if (h.n >= sizeof host)
+        return false;
+    memcpy(host, h.p, h.n);
+    host[h.n] = 0;
+    *out = (struct address){ .family = six ? 6 : 4, .port = (u16)port };
+    return inet_pton(six ? AF_INET6 : AF_INET, host, out->ip) == 1;
+}
+
+struct str address_str(struct arena *arena, struct address a)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    (void)inet_ntop(a.family == 6 ? AF_INET6 : AF_INET, a.ip, host, sizeof host);
+    return str_fmt(arena, a.family == 6 ? "[%s]:%u" : "%s:%u", host, (unsigned)a.port);
+}
+
+bool address_same_host(struct address a, struct address b)
+{
+    return a.family == b.family && memcmp(a.ip, b.ip, sizeof a.ip) == 0;
+}
+
+bool address_eq(struct address a, struct address b)
+{
+    return address_same_host(a, b) && a.port == b.port;
+}
+
+bool address_is_loopback(struct address a)
+{
+    static const u8 six[16] = { [15] = 1 };
+    return a.family == 6 ? memcmp(a.ip, six, 16) == 0 : a.ip[0] == 127;
+}
+
+struct udp *udp_open(struct address at, int receive_buffer_bytes, struct str *why, struct arena *arena)
+{
+    struct sockaddr_storage name;
+    socklen_t n  = to_sockaddr(&name, at);
+    int       fd = socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&name, n) != 0) {
+        *why = str_fmt(arena, "cannot receive datagrams at %.*s: %s", STR(address_str(arena, at)), strerror(errno));
+        if (fd >= 0)
+            (void)close(fd);
+        return NULL;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) != 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+    struct udp *udp = boot_take(sizeof *udp);
+    udp->fd   = fd;
+    udp->room = boot_take((size_t)UDP_BATCH * UDP_BYTES_MAX);
+    return udp;
+}
+
+int udp_fd(const struct udp *udp)
+{
+    return udp->fd;
+}
+
+struct address udp_address(const struct udp *udp)
+{
+    struct sockaddr_storage name = { 0 };
+    socklen_t n = sizeof name;
+    (void)getsockname(udp->fd, (struct sockaddr *)&name, &n);
+    return from_sockaddr(&name);
+}
+
+size_t udp_receive(struct udp *udp, struct datagram out[UDP_BATCH])
+{
+    for (size_t i = 0; i < UDP_BATCH; i++) {
+        udp->parts[i]    = (struct iovec){ udp->room + i * UDP_BYTES_MAX, UDP_BYTES_MAX };
+        udp->messages[i] = (struct mmsghdr){ .msg_hdr = { .msg_name = &udp->peers[i],
+                                                          .msg_namelen = sizeof udp->peers[i],
+                                                          .msg_iov = &udp->parts[i],
+                                                          .msg_iovlen = 1 } };
+    }
+    int n = recvmmsg(udp->fd, udp->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < n; i++)
+        out[i] = (struct datagram){ from_sockaddr(&udp->peers[i]),
+                                    { udp->parts[i].iov_base, udp->messages[i].msg_len } };
+    return n > 0 ? (size_t)n : 0;
+}
+
+size_t udp_send(struct udp *udp, const struct datagram *datagrams, size_t n)
+{
+    size_t sent = 0;
+    while (sent < n) {
+        struct sockaddr_storage peers[64];
+        struct iovec            parts[64];
+        struct mmsghdr          messages[64];
+        unsigned batch = (unsigned)MIN(n - sent, COUNT(messages));
+        for (unsigned i = 0; i < batch; i++) {
+            const struct datagram *d = &datagrams[sent + i];
+            parts[i]    = (struct iovec){ (void *)(uintptr_t)d->bytes.p, d->bytes.n };
+            messages[i] = (struct mmsghdr){ .msg_hdr = { .msg_name = &peers[i],
+                                                         .msg_namelen = to_sockaddr(&peers[i], d->peer),
+                                                         .msg_iov = &parts[i],
+                                                         .msg_iovlen = 1 } };
+        }
+        int done = sendmmsg(udp->fd, messages, batch, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (done <= 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno == EAGAIN || errno == ENOBUFS)
+                break;
+            done = 1;                              /* one unreachable peer must not silence the others */
+        }
+        sent += (size_t)done;
+    }
+    return sent;
+}
+
+void udp_close(struct udp *udp)
+{
+    (void)close(udp->fd);
+    boot_release(udp->room);
+    boot_release(udp);
+}
