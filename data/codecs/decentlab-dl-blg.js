@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decentlab DL-BLG: black globe temperature, for heat stress (WBGT).
+// Written for Hotaru from the examples and the vendor's description of the payload.
+
+// A thermistor below a 41 kΩ resistor, read by a 24-bit converter: the two words, low word first.
+function ratio(x) { return ((x[0] + x[1] * 65536) / 8388608 - 1) / 2; }
+function ohms(x) { return 1000 / ratio(x) - 41000; }
+// Steinhart-Hart with the coefficients of the thermistor's data sheet.
+function celsius(x) {
+  var ln = Math.log(ohms(x));
+  return 1 / (0.0008271111 + 0.000208802 * ln + 0.000000080592 * Math.pow(ln, 3)) - 273.15;
+}
+
+var sensors = [
+  { words: 2, values: [
+    { name: "voltage_ratio", label: "Voltage ratio", of: function (x) { return ratio(x); } },
+    { name: "thermistor_resistance", label: "Thermistor resistance", unit: "Ω",
+      of: function (x) { return ohms(x); } },
+    { name: "temperature", label: "Temperature", unit: "°C",
+      of: function (x) { return celsius(x); } },
+  ] },
+  { words: 1, values: [
+    { name: "battery_voltage", label: "Battery voltage", unit: "V",
+      of: function (x) { return x[0] / 1000; } },
+  ] },
+];
+
+// | version = 2 | device id (2) | flags (2) | 16-bit words of every sensor whose flag is set |
+function decodeUplink(input) {
+  var bytes = input.bytes;
+  if (bytes.length < 5) return { errors: ["shorter than a Decentlab header"] };
+  if (bytes[0] !== 2) return { errors: ["protocol version " + bytes[0] + ", expected 2"] };
+  var data = { protocol_version: 2, device_id: word(bytes, 1) };
+  var flags = word(bytes, 3);
+  var at = 5;
+  for (var s = 0; s < sensors.length; s++) {
+    if ((flags >> s & 1) === 0) continue;
+    if (at + 2 * sensors[s].words > bytes.length)
+      return { errors: ["the flags promise more words than the frame holds"] };
+    var x = [];
+    for (var w = 0; w < sensors[s].words; w++, at += 2) x.push(word(bytes, at));
+    sensors[s].values.forEach(function (v) {
+      data[v.name] = { displayName: v.label, value: v.of(x) };
+      if (v.unit) data[v.name].unit = v.unit;
+    });
+  }
+  return { data: data };
+}
+
+function word(bytes, at) { return bytes[at] << 8 | bytes[at + 1]; }

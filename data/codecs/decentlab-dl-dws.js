@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decentlab DL-DWS: weighing scale (vibrating wire).
+// Written for Hotaru from the examples and the vendor's description of the payload.
+
+// Each scale is calibrated on its own: put the three numbers of its certificate here. These are
+// those of the published example: f0 squared (Hz²), grams per Hz², tare in grams.
+var calibration = { f0_squared: 232263168, slope: 0.000302459, tare_g: 1370 };
+function hertz(x) { return x[0] / x[1] * 32768; }
+function grams(x) {
+  return (Math.pow(hertz(x), 2) - calibration.f0_squared) * calibration.slope + calibration.tare_g;
+}
+
+var sensors = [
+  { words: 3, values: [
+    { name: "frequency", label: "Frequency", unit: "Hz", of: function (x) { return hertz(x); } },
+    { name: "weight", label: "Weight", unit: "g", of: function (x) { return grams(x); } },
+  ] },
+  { words: 1, values: [
+    { name: "battery_voltage", label: "Battery voltage", unit: "V",
+      of: function (x) { return x[0] / 1000; } },
+  ] },
+];
+
+// | version = 2 | device id (2) | flags (2) | 16-bit words of every sensor whose flag is set |
+function decodeUplink(input) {
+  var bytes = input.bytes;
+  if (bytes.length < 5) return { errors: ["shorter than a Decentlab header"] };
+  if (bytes[0] !== 2) return { errors: ["protocol version " + bytes[0] + ", expected 2"] };
+  var data = { protocol_version: 2, device_id: word(bytes, 1) };
+  var flags = word(bytes, 3);
+  var at = 5;
+  for (var s = 0; s < sensors.length; s++) {
+    if ((flags >> s & 1) === 0) continue;
+    if (at + 2 * sensors[s].words > bytes.length)
+      return { errors: ["the flags promise more words than the frame holds"] };
+    var x = [];
+    for (var w = 0; w < sensors[s].words; w++, at += 2) x.push(word(bytes, at));
+    sensors[s].values.forEach(function (v) {
+      data[v.name] = { displayName: v.label, value: v.of(x) };
+      if (v.unit) data[v.name].unit = v.unit;
+    });
+  }
+  return { data: data };
+}
+
+function word(bytes, at) { return bytes[at] << 8 | bytes[at + 1]; }
