@@ -310,7 +310,7 @@ enum lora_err lora_join_request_seal(struct buf *out, const struct lora_join_req
 enum lora_err lora_rejoin_seal(struct buf *out, const struct lora_rejoin *r,
                                const struct lora_key *k);
 /* Join-accept: `mic_key` is AppKey (1.0) or JSIntKey (1.1, opt_neg set); `crypt_key` is AppKey,
- * NwkKey, or JSEncKey for the answer to a rejoin; raw: this is AES decryption. `terms`: only 1.1. */
+ * NwkKey, or JSEncKey for the answer to a rejoin; raw, as this is AES decryption. `terms`: 1.1. */
 enum lora_err lora_join_accept_seal(struct buf *out, const struct lora_join_accept *a,
                                     const struct lora_key *mic_key, const u8 crypt_key[16],
                                     struct lora_join_terms terms);
@@ -354,6 +354,7 @@ void lora_derive_wor_s_enc(u8 out[16], const struct lora_key *root_wor_s, u32 de
  * written 0, ignored when read. One list of commands stands below the fields.
  *     NUM unsigned   FLAG bool   INT two's complement   HZ 24-bit frequency   HEX a mask
  *     ADDR DevAddr   CLASS 0 A, 2 C   SNR raw - 20 dB   RSSI -15 - raw dBm   BYTES wire order
+ *     KEY is BYTES that are never printed
  */
 #define FIELDS_minor(F, T) F(T, minor, NUM, 0, 4)
 #define FIELDS_reset_ind FIELDS_minor
@@ -430,7 +431,7 @@ void lora_derive_wor_s_enc(u8 out[16], const struct lora_key *root_wor_s, u32 de
     F(T, combined_rules_ack, FLAG, 2, 1)
 #define FIELDS_update_uplink_list_req(F, T) \
     F(T, uplink_list_idx, NUM, 0, 4) F(T, reload_rate, NUM, 8, 6) F(T, bucket_size, NUM, 14, 2) \
-    F(T, devaddr, ADDR, 16, 32) F(T, w_fcnt, NUM, 48, 32) F(T, root_wor_s_key, BYTES, 80, 128)
+    F(T, devaddr, ADDR, 16, 32) F(T, w_fcnt, NUM, 48, 32) F(T, root_wor_s_key, KEY, 80, 128)
 #define FIELDS_ctrl_uplink_list_req(F, T) \
     F(T, uplink_list_idx, NUM, 0, 4) F(T, ctrl_uplink_action, NUM, 4, 1)
 #define FIELDS_ctrl_uplink_list_ans(F, T) \
@@ -515,7 +516,7 @@ enum {
 enum lora_since { SINCE_1_0, SINCE_1_1, CLASS_B, RELAY };
 enum lora_field_kind {
     LORA_NUM, LORA_FLAG, LORA_INT, LORA_HZ, LORA_HEX, LORA_ADDR, LORA_CLASS, LORA_SNR, LORA_RSSI,
-    LORA_BYTES
+    LORA_BYTES, LORA_KEY
 };
 enum { LORA_FIELDS_MAX = 9, LORA_COMMAND_MAX = 27 };    /* the CID counted */
 
@@ -543,7 +544,8 @@ const struct lora_command_kind *lora_command_by_name(struct str name);      /* a
 /* The next command of FOpts or of a port 0 payload. False at the end, and at a command that is
  * unknown or cut off: then c->bad is set, and what follows cannot be read. */
 bool lora_command_next(struct lora_command *out, struct cur *c, enum lora_dir dir);
-/* Fills / writes the command's struct (lora_<name>); the typed pairs below are made of these. */
+/* Fills / writes the command's struct; the typed pairs below are made of these. A command that does
+ * not fit is LORA_NO_ROOM and leaves the buffer as it was: the next one may be shorter. */
 bool lora_command_parse(void *out, size_t struct_size, const struct lora_command *c);
 enum lora_err lora_command_build(struct buf *out, enum lora_dir dir, u8 cid,
                                  const void *in, size_t struct_size);
@@ -552,7 +554,7 @@ static inline enum lora_err lora_command_build_empty(struct buf *out, enum lora_
 {
     return lora_command_build(out, dir, cid, NULL, 0);
 }
-/* One field as a number, by the table: for those who walk fields by name. False for BYTES. */
+/* One field as a number, by the table: for those who walk fields by name. False for bytes. */
 bool lora_command_number(i64 *out, const struct lora_command *c, const struct lora_field *f);
 struct bytes lora_command_bytes(const struct lora_command *c, const struct lora_field *f);
 /* "LinkADRReq data_rate=5 tx_power=2 ch_mask=0x0007 ch_mask_cntl=0 nb_trans=1" */
@@ -577,6 +579,7 @@ void lora_commands_text(struct text *out, struct bytes commands, enum lora_dir d
 #define LORA_TYPE_SNR   i32
 #define LORA_TYPE_RSSI  i32
 #define LORA_TYPE_BYTES struct bytes
+#define LORA_TYPE_KEY   struct bytes
 #define LORA_MEMBER(T, name, kind, first, bits) LORA_TYPE_##kind name;
 #define LORA_PAIR(id, way, size, since, name, tag) \
     struct lora_##tag { FIELDS_##tag(LORA_MEMBER, tag) }; \
