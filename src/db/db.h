@@ -46,7 +46,8 @@ enum err db_run(struct db_query *q);
 /* Rows changed by the last db_run that was waited for (SQLite: at once; PostgreSQL: waits). */
 i64      db_changes(struct db *db);
 
-/* The next row: OK; no more: ERR_NOT_FOUND (and the query is reset); else an error. */
+/* On PostgreSQL the first db_step fetches all rows: LIMIT what may be large.
+ * The next row: OK; no more: ERR_NOT_FOUND (and the query is reset); else an error. */
 enum err db_step(struct db_query *q);
 void     db_reset(struct db_query *q);            /* give up the remaining rows; parameters are cleared */
 
@@ -57,7 +58,10 @@ struct str   db_str(struct db_query *q, int column);
 struct bytes db_bytes(struct db_query *q, int column);
 bool         db_is_null(struct db_query *q, int column);
 
-/* One transaction at a time. db_commit returns OK only when the data are on the disk. After any error
+/* An error of any call inside a transaction dooms it, on both databases: db_commit then rolls back and returns
+ * that error. To ask whether a key stands already, use ON CONFLICT (…) DO NOTHING and db_changes. A writer's
+ * begin takes the write lock; a reader's transaction sees one snapshot.
+ * One transaction at a time. db_commit returns OK only when the data are on the disk. After any error
  * of db_commit the transaction is rolled back; ERR_IO is final for a writer. */
 enum err db_begin(struct db *db);
 enum err db_commit(struct db *db);
@@ -67,8 +71,9 @@ void     db_rollback(struct db *db);
 enum err db_exec(struct db *db, const char *sql);
 
 /* Idle work of the writer: a PASSIVE checkpoint, or TRUNCATE when the log is larger than `wal_bytes_max`.
+ * Keep wal_bytes_max at or below the reserve (64 MiB): then a full disk still has room to empty the log.
  * Nothing to do on PostgreSQL. */
-enum err db_idle(struct db *db, i64 wal_bytes_max);
+enum err db_idle(struct db *db, i64 wal_bytes_max);   /* also keeps the reserve file: call it once after opening */
 
 /* Frees the reserve file once, so that counters and alarms can still commit on a full disk (promises R13). */
 void     db_release_reserve(struct db *db);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_DB_INSIDE_H
+#define HOTARU_DB_INSIDE_H
+
+/*
+ * What the two bodies and the migrations share. A body's connection and statement begin with the
+ * structs below; db.c keeps the promises that do not depend on the body (doomed transactions, the
+ * final ERR_IO of a writer, text that is text) and the bodies keep the rest.
+ */
+#include "db/db.h"
+
+enum {
+    DB_QUERIES_MAX = 512,        /* statements of one connection: they are literals, so this is a count of ours */
+    DB_PARAMETERS_MAX = 64,
+    DB_ERROR_MAX = 512
+};
+
+/* What a store of ours is recognised by: "HTRU" in the application_id of the SQLite header. */
+#define DB_APPLICATION_ID 0x48545255
+
+struct db_query {
+    struct db  *db;
+    const char *sql;
+    int         parameters;      /* known after the preparation; -1 before */
+    bool        stepping;        /* rows may follow: not to be bound or asked for */
+    enum err    bad;             /* a parameter that cannot be stored */
+};
+
+struct db_body {
+    void     (*close)(struct db *db);
+    struct db_query *(*make)(struct db *db, const char *sql);     /* prepares, or remembers to */
+    void     (*bind_i64)(struct db_query *q, int at, i64 v);
+    void     (*bind_double)(struct db_query *q, int at, double v);
+    void     (*bind_str)(struct db_query *q, int at, struct str v);
+    void     (*bind_bytes)(struct db_query *q, int at, struct bytes v);
+    void     (*bind_null)(struct db_query *q, int at);
+    enum err (*run)(struct db_query *q);
+    i64      (*changes)(struct db *db, enum err *err);
+    enum err (*step)(struct db_query *q);
+    void     (*reset)(struct db_query *q);
+    i64          (*i64)(struct db_query *q, int column);
+    double       (*dbl)(struct db_query *q, int column);
+    struct str   (*str)(struct db_query *q, int column);
+    struct bytes (*bytes)(struct db_query *q, int column);
+    bool         (*null)(struct db_query *q, int column);
+    enum err (*begin)(struct db *db);
+    enum err (*commit)(struct db *db);
+    void     (*rollback)(struct db *db);
+    enum err (*exec)(struct db *db, const char *sql);
+    enum err (*idle)(struct db *db, i64 wal_bytes_max);
+    void     (*release_reserve)(struct db *db);
+    struct str (*version)(struct db *db, struct arena *arena);
+    bool     postgres;
+};
+
+struct db {
+    const struct db_body *body;
+    enum db_mode     mode;
+    struct arena     arena;                       /* lives as long as the connection */
+    struct db_query *queries[DB_QUERIES_MAX];     /* open addressing by the literal's address */
+    int              used;
+    bool             in_transaction;
+    bool             dead;                        /* a writer met ERR_IO: nothing more is believed */
+    enum err         doomed;                      /* the first error of the transaction */
+    char             error[DB_ERROR_MAX];
+    size_t           error_n;
+};
+
+enum err sqlite_open(struct db **out, struct str folder, enum db_mode mode, struct str *why, struct arena *arena);
+enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struct str *why, struct arena *arena);
+
+/* Keeps the database's own words for db_error. */
+void db_remember(struct db *db, struct str words);
+
+/* ------------------------------------------------------------------ migrations */
+
+struct migration {
+    i64        version;           /* 1, 2, … without gaps */
+    i64        compatible_from;   /* the oldest version whose program can still use the store */
+    struct str words;
+    struct str sql;
+};
+
+/* The embedded schema/NNNN-words.sql, in order. */
+size_t db_migrations(struct migration *out, size_t room);
+/* Brings the store to the last of the list, each migration in its own transaction. */
+enum err db_migrate(struct db *db, const struct migration *list, size_t n, struct str *why, struct arena *arena);
+/* A reader's question: is the schema one that this list's program can use? */
+enum err db_schema_check(struct db *db, const struct migration *list, size_t n, struct str *why, struct arena *arena);
+i64      db_schema_version(struct db *db);        /* 0: none yet */
+
+#endif
