@@ -529,8 +529,9 @@ static void release_reserve(struct db *db) { (void)db; }
 
 static struct str version(struct db *db, struct arena *arena)
 {
-    struct str v = str_z(PQparameterStatus(body(db)->conn, "server_version"));
-    return str_fmt(arena, "postgres %.*s", STR(str_cut(&v, ' ')));
+    struct str rest = str_z(PQparameterStatus(body(db)->conn, "server_version"));
+    struct str number = str_cut(&rest, ' ');
+    return str_fmt(arena, "postgres %.*s", STR(number));
 }
 
 static void close_postgres(struct db *db)
