@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How fast the JSON reader reads: a datagram with one rxpk, one with eight, an entity, plain text. */
-#define _POSIX_C_SOURCE 200809L
 #include "wire/json.h"
 
 #include <stdio.h>
