@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "access/access.h"
+
+#include <openssl/sha.h>
+
+const char *right_words(enum right right)
+{
+    static const char *const words[] = { "public", "read", "command", "admin" };
+    return (unsigned)right < COUNT(words) ? words[right] : "none";
+}
+
+/* A 256-bit random secret needs no slow hash: nobody can try them all. */
+static void hash_of(u8 out[SHA256_DIGEST_LENGTH], struct str token)
+{
+    (void)SHA256((const u8 *)token.p, token.n, out);
+}
+
+static enum err tenant_number(u64 *out, struct db *db, struct str name)
+{
+    struct db_query *q = db_query(db, "SELECT number FROM tenant WHERE name = $1");
+    if (!q)
+        return ERR_IO;
+    db_bind_str(q, 1, name.n ? name : S("city"));
+    enum err err = db_step(q);
+    if (err == OK)
+        *out = (u64)db_i64(q, 0);
+    db_reset(q);
+    return err;
+}
+
+static enum err token_right(struct caller *out, struct db *db, struct str token, struct arena *arena)
+{
+    u8 hash[SHA256_DIGEST_LENGTH];
+    struct db_query *q = db_query(db, "SELECT rights, name FROM token WHERE tenant = $1 AND hash = $2");
+    if (!q)
+        return ERR_IO;
+    hash_of(hash, token);
+    db_bind_i64(q, 1, (i64)out->tenant);
+    db_bind_bytes(q, 2, (struct bytes){ hash, sizeof hash });
+    enum err err = db_step(q);
+    if (err == OK) {
+        out->right = (enum right)MIN(MAX(db_i64(q, 0), 0), RIGHT_ADMIN);
+        out->name  = str_copy(arena, db_str(q, 1));
+    }
+    db_reset(q);
+    return err == ERR_NOT_FOUND ? ERR_DENIED : err;
+}
+
+enum err access_caller(struct caller *out, const struct access *access, struct db *db, struct str authorization,
+                       struct str tenant, bool from_loopback, struct arena *arena)
+{
+    *out = (struct caller){ .right = RIGHT_PUBLIC, .name = S("public") };
+    enum err err = tenant_number(&out->tenant, db, tenant);
+    if (err != OK)
+        return err;
+    if (access->dev && from_loopback) {
+        out->right = RIGHT_ADMIN;
+        out->name  = S("dev");
+        return OK;
+    }
+    if (authorization.n == 0)
+        return OK;
+    struct str scheme = str_cut(&authorization, ' ');
+    if (!str_eq_nocase(scheme, S("Bearer")))
+        return ERR_DENIED;
+    return token_right(out, db, str_trim(authorization), arena);
+}
+
+bool access_decide(const struct caller *caller, u64 tenant, enum right wanted)
+{
+    if (wanted == RIGHT_PUBLIC)
+        return true;
+    return caller->tenant == tenant && caller->right >= wanted;
+}
+
+enum err access_token_new(struct db *writer, u64 tenant, enum right right, struct str name, i64 now_us,
+                          void (*random)(void *, u8 *, size_t), void *world, struct str *token, struct arena *arena)
+{
+    u8 secret[32], hash[SHA256_DIGEST_LENGTH];
+    random(world, secret, sizeof secret);
+    *token = str_fmt(arena, "hotaru.%.*s", STR(hex_str(arena, (struct bytes){ secret, sizeof secret })));
+    hash_of(hash, *token);
+    struct db_query *q =
+        db_query(writer, "INSERT INTO token (tenant, hash, name, rights, created_us) VALUES ($1, $2, $3, $4, $5)");
+    if (!q)
+        return ERR_IO;
+    db_bind_i64(q, 1, (i64)tenant);
+    db_bind_bytes(q, 2, (struct bytes){ hash, sizeof hash });
+    db_bind_str(q, 3, name);
+    db_bind_i64(q, 4, right);
+    db_bind_i64(q, 5, now_us);
+    return db_run(q);
+}

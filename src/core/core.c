@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/core.h"
+
+static const struct { const char *name, *words; } drops[] = {
+#define DROP_WORDS(name, words) [name] = { #name, words },
+    DROPS(DROP_WORDS)
+#undef DROP_WORDS
+};
+static_assert(COUNT(drops) == DROP_KINDS, "every refusal has words");
+
+const char *drop_name(enum drop drop)
+{
+    return (unsigned)drop < DROP_KINDS ? drops[drop].name : "DROP_UNNAMED";
+}
+
+const char *drop_words(enum drop drop)
+{
+    return (unsigned)drop < DROP_KINDS ? drops[drop].words : "no words for it";
+}
+
+static const struct { const char *sign, *words; } flags[] = {
+#define FLAG_WORDS(name, sign, words) [name] = { sign, words },
+    FLAGS(FLAG_WORDS)
+#undef FLAG_WORDS
+};
+
+struct str flag_sign(enum flag flag)
+{
+    return str_z((unsigned)flag < FLAG_KINDS ? flags[flag].sign : "*");
+}
+
+const char *flag_words(enum flag flag)
+{
+    return (unsigned)flag < FLAG_KINDS ? flags[flag].words : "missing";
+}
+
+struct str down_state_words(enum down_state state)
+{
+    static const char *const words[] = {
+#define DOWN_WORDS(name, text) [name] = text,
+        DOWN_STATES(DOWN_WORDS)
+#undef DOWN_WORDS
+    };
+    return str_z((unsigned)state < DOWN_STATE_KINDS ? words[state] : "unknown");
+}
+
+i64 env_next_id(struct env *env)
+{
+    i64 now      = env_clock(env).us;
+    env->last_id = MAX(env->last_id + 1, now);
+    return env->last_id;
+}
+
+/* The batch's transaction is opened by the first query that wants it. */
+struct db_query *env_query(struct env *env, const char *sql)
+{
+    if (env->failed != OK)
+        return NULL;
+    if (!env->open && (env->failed = db_begin(env->db)) != OK)
+        return NULL;
+    env->open = true;
+    struct db_query *q = db_query(env->db, sql);
+    if (!q)
+        env->failed = ERR_IO;
+    return q;
+}
+
+enum err env_run(struct env *env, struct db_query *q)
+{
+    if (!q)
+        return env->failed;
+    enum err err = db_run(q);
+    if (err != OK && err != ERR_CONFLICT)
+        env->failed = err;
+    return err;
+}
+
+struct intent *outbox_add(struct env *env, enum intent_kind kind)
+{
+    struct intent *i = arena_new(&env->batch, struct intent);
+    i->kind = kind;
+    if (!env->outbox.first)
+        env->outbox.last = &env->outbox.first;
+    *env->outbox.last = i;
+    env->outbox.last  = &i->next;
+    env->outbox.count++;
+    return i;
+}

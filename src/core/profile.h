@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_PROFILE_H
+#define HOTARU_PROFILE_H
+
+/* A device profile: what a kind of device measures, how it speaks, and what to believe of it. */
+#include "base/base.h"
+#include "lora/lora.h"
+#include "wire/json.h"
+
+enum field_role { ROLE_NONE, ROLE_BATTERY_PCT };
+
+/* One field of the codec's result, and the entity attribute it becomes. */
+struct profile_field {
+    struct str name, attr, unit, ja, en;     /* unit: UN/CEFACT code, may be empty */
+    double min, max;                         /* NAN: no limit */
+    double rate_per_h;                       /* largest believable change; NAN: no limit */
+    enum field_role role;
+    bool main;                               /* the value a map shows */
+    bool number;                             /* text that is a number is read as one */
+};
+
+struct profile {
+    struct str id, ja, en, kind;
+    struct str personal;                     /* the only app that gets the reading; empty: not personal */
+    struct str entity_type, entity_id;       /* id with {dev_eui} in it; empty: no entity */
+    const struct lora_region *region;
+    bool lorawan_1_1;
+    bool nonce_counts;                       /* 1.0.4 and 1.1: DevNonce is a counter */
+    int  rx1_delay_s;
+    int  interval_s;                         /* expected reporting; silent after 2 intervals + 30 s */
+    const struct json *codec;
+    const struct profile_field *fields;
+    size_t fields_count;
+    u32  number;                             /* place in the list */
+};
+
+struct profiles { const struct profile *list; size_t count; };
+
+/* The texts of data/profiles/, a later one of the same id wins. They are kept: boot lifetime.
+ * ERR_INVALID with words that name the file and the member. */
+struct profile_text { struct str file, json; };
+enum err profiles_read(struct profiles *out, const struct profile_text *texts, size_t n, struct str *why,
+                       struct arena *boot);
+const struct profile *profile_find(const struct profiles *profiles, struct str id);
+const struct profile_field *profile_field(const struct profile *profile, struct str name);
+
+#endif

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/gateways.h"
+
+#include "flow/flow.h"
+#include "mac/mac.h"
+#include "wire/semtech.h"
+
+#define SILENT_US        (60 * US_PER_S)     /* an address this long silent may be replaced by another */
+#define PATH_US          (90 * US_PER_S)     /* a downlink path without PULL_DATA is gone */
+#define EARLY_US         (800 * US_PER_MS)   /* so long before its time a transmission leaves for the gateway */
+#define TOO_LATE_US      (60 * US_PER_MS)    /* a gateway's queue wants at least this much */
+#define ANSWER_US        (1 * US_PER_S)      /* a TX_ACK later than this does not come */
+#define DATAGRAMS_PER_S  2000                /* share of one gateway */
+#define PENDING          4096                /* transmissions under way; a power of two */
+
+struct link {
+    struct address pull, push;
+    struct mono pull_at, push_at;
+    bool has_pull, has_push;
+    u8   version;
+    i64  tokens;                              /* datagrams it may still send; refilled by time */
+    struct mono refilled;
+};
+
+/* A downlink that left or waits to leave. Slots are named by the token of the datagram. */
+struct pending {
+    bool used, sent;
+    u16  token;
+    u32  attempt;
+    struct mono due;                          /* when to send, or when to stop waiting for the answer */
+    struct downlink downlink;
+    u8   phy[LORA_AIR_MAX];
+};
+
+struct gateways {
+    struct env *env;
+    struct udp *udp;
+    struct link *links;  u32 links_n;
+    struct pending *pending;  u32 pending_n, pending_top;
+    u16 next_token;
+    struct arena datagram;                    /* JSON and frames of one datagram */
+    struct datagram in[UDP_BATCH], out[UDP_BATCH];
+    u8  acks[UDP_BATCH][4];
+    size_t out_n;
+};
+
+struct gateways *gateways_make(struct env *env, struct udp *udp)
+{
+    struct gateways *g = boot_take(sizeof *g);
+    g->env      = env;
+    g->udp      = udp;
+    g->pending  = boot_take(sizeof *g->pending * PENDING);
+    g->datagram = arena_make(1 << 20);
+    env->random(env->world, (u8 *)&g->next_token, sizeof g->next_token);
+    return g;
+}
+
+void gateways_close(struct gateways *g)
+{
+    arena_free(&g->datagram);
+    boot_release(g->links);
+    boot_release(g->pending);
+    boot_release(g);
+}
+
+static struct link *link_of(struct gateways *g, u32 gateway)
+{
+    if (gateway >= g->links_n) {
+        u32 n    = mac_gateway_count(g->env->mac);
+        g->links = boot_grow(g->links, g->links_n * sizeof *g->links, n * sizeof *g->links);
+        g->links_n = n;
+    }
+    return &g->links[gateway];
+}
+
+/* ------------------------------------------------------------------ who speaks */
+
+/* A new port of the same host is a NAT at work; a new host waits until the old one has been silent. */
+static bool source_is_its_own(struct env *env, const struct link *l, struct address peer)
+{
+    struct mono now = env_now(env);
+    bool pull_alive = l->has_pull && mono_since(now, l->pull_at) < SILENT_US;
+    bool push_alive = l->has_push && mono_since(now, l->push_at) < SILENT_US;
+    return !((pull_alive && !address_same_host(l->pull, peer)) || (push_alive && !address_same_host(l->push, peer)));
+}
+
+static bool has_share(struct env *env, struct link *l)
+{
+    struct mono now = env_now(env);
+    i64 earned = mono_since(now, l->refilled) * DATAGRAMS_PER_S / US_PER_S;
+    if (earned > 0) {
+        l->tokens   = MIN(l->tokens + earned, DATAGRAMS_PER_S);
+        l->refilled = now;
+    }
+    return l->tokens-- > 0 || (l->tokens = 0);
+}
+
+static enum drop drop_of(enum semtech_fault fault)
+{
+    static const enum drop drops[] = {
+        [SEMTECH_FINE]       = PASS,           [SEMTECH_SHORT]  = DROP_SHORT_DATAGRAM,
+        [SEMTECH_VERSION]    = DROP_UDP_VERSION, [SEMTECH_KIND] = DROP_UDP_KIND,
+        [SEMTECH_FIELD]      = DROP_RXPK_FIELD, [SEMTECH_BASE64] = DROP_BASE64,
+        [SEMTECH_SIZE]       = DROP_SIZE_DIFFERS, [SEMTECH_MODULATION] = DROP_MODULATION,
+        [SEMTECH_LONG]       = DROP_TOO_LONG,
+    };
+    return drops[fault];
+}
+
+/* ------------------------------------------------------------------ PUSH_DATA */
+
+static bool in_region(const struct lora_region *r, u32 hz)
+{
+    for (size_t i = 0; i < COUNT(r->sub_band) && i < r->sub_band_count; i++)
+        if (hz >= r->sub_band[i].min_hz && hz <= r->sub_band[i].max_hz)
+            return true;
+    /* National plans step out of the region's default sub-band (Japan: 920.6 to 928 MHz). */
+    u32 first = r->up[0].first_hz;
+    return hz + 10000000 > first && hz < first + 10000000 + r->up[0].step_hz * r->up[0].count;
+}
+
+static void to_frame(struct frame *f, const struct semtech_rx *rx, u64 eui, struct env *env)
+{
+    *f = (struct frame){ .phy      = rx->phy,
+                         .received = env_clock(env),
+                         .heard    = env_now(env),
+                         .radio    = { .gateway    = eui,
+                                       .tmst_us    = rx->tmst_us,
+                                       .freq_hz    = rx->freq_hz,
+                                       .bw_hz      = rx->bw_hz,
+                                       .bitrate    = rx->bitrate,
+                                       .rssi_dbm   = rx->rssi_dbm,
+                                       .snr_cb     = rx->snr_cb,
+                                       .sf         = rx->sf,
+                                       .antenna    = rx->antenna,
+                                       .rf_chain   = rx->rf_chain,
+                                       .gateway_us = rx->gateway_us } };
+}
+
+static void take_rxpk(struct gateways *g, const struct json *rxpk, const struct semtech_message *m, u32 gateway)
+{
+    struct semtech_rx rx;
+    struct frame frame;
+    enum semtech_fault fault = semtech_rx_read(&rx, rxpk, &g->datagram);
+    bool bad_crc = fault == SEMTECH_FINE && rx.crc == SEMTECH_CRC_BAD;
+    u32  air_us  = fault == SEMTECH_FINE && rx.sf ? lora_airtime_us(rx.sf, rx.bw_hz, rx.phy.n, true) : 0;
+    mac_gateway_heard(g->env, gateway, S(""), true, !bad_crc && fault == SEMTECH_FINE, air_us);
+    if (fault != SEMTECH_FINE || bad_crc) {
+        g->env->dropped[bad_crc ? DROP_BAD_CRC : drop_of(fault)]++;
+        return;
+    }
+    if (!in_region(mac_gateway_region(g->env->mac, gateway), rx.freq_hz)) {
+        g->env->dropped[DROP_FREQUENCY]++;
+        return;
+    }
+    to_frame(&frame, &rx, m->eui, g->env);
+    (void)flow_uplink(g->env, &frame);
+}
+
+/* A bad object costs itself only; a text that is no JSON costs the datagram. */
+static enum drop take_push(struct gateways *g, const struct semtech_message *m, u32 gateway)
+{
+    const struct json *doc;
+    u32 n = 0;
+    if (json_read(&doc, m->json, &g->datagram, JSON_LENIENT, NULL) != OK || !json_is(doc, JSON_OBJECT))
+        return DROP_JSON;
+    const struct json *rxpk = json_get(doc, S("rxpk"));
+    if (rxpk && !json_is(rxpk, JSON_ARRAY))
+        return DROP_RXPK_FIELD;
+    JSON_EACH (one, rxpk) {
+        if (++n > SEMTECH_RXPK_MAX)
+            return DROP_RXPK_TOO_MANY;
+        take_rxpk(g, one, m, gateway);
+    }
+    return PASS;
+}
+
+/* ------------------------------------------------------------------ TX_ACK */
+
+static struct pending *pending_of(struct gateways *g, u16 token)
+{
+    for (u32 i = 0; i < g->pending_top; i++)
+        if (g->pending[i].used && g->pending[i].sent && g->pending[i].token == token)
+            return &g->pending[i];
+    return NULL;
+}
+
+static void finish(struct gateways *g, struct pending *p, enum down_state state, struct str reason)
+{
+    const struct downlink *d = &p->downlink;
+    mac_downlink_result(g->env, d->tenant, d->dev_eui, d->id, state, reason, d->tries[p->attempt].gateway);
+    p->used = false;
+    g->pending_n--;
+    while (g->pending_top > 0 && !g->pending[g->pending_top - 1].used)
+        g->pending_top--;
+}
+
+/* Moves on to the next window or gateway whose time has not passed; fails when there is none. */
+static void next_try(struct gateways *g, struct pending *p, struct str reason)
+{
+    struct mono now = env_now(g->env);
+    while (++p->attempt < p->downlink.tries_count) {
+        const struct transmission *t = &p->downlink.tries[p->attempt];
+        if (mono_since(t->at, now) > TOO_LATE_US) {
+            p->sent = false;
+            p->due  = mono_after(t->at, -EARLY_US);
+            return;
+        }
+    }
+    p->attempt = p->downlink.tries_count - 1;
+    finish(g, p, DOWN_FAILED, reason);
+}
+
+/* The token names the request; the EUI in the datagram must be the one that was asked. */
+static enum drop take_tx_ack(struct gateways *g, const struct semtech_message *m)
+{
+    struct pending *p = pending_of(g, m->token);
+    if (!p || p->downlink.tries[p->attempt].gateway != m->eui)
+        return DROP_TXACK;
+    struct str error = semtech_ack_error(m, &g->datagram);
+    if (error.n > 0) {
+        next_try(g, p, str_fmt(&g->datagram, "the gateway refused: %.*s", STR(error)));
+        return PASS;
+    }
+    mac_gateway_sent(g->env, mac_gateway(g->env->mac, m->eui), p->downlink.tries[p->attempt].airtime_us);
+    finish(g, p, DOWN_ACCEPTED, p->downlink.tries[p->attempt].window == 2 ? S("in RX2") : S(""));
+    return PASS;
+}
+
+/* ------------------------------------------------------------------ all datagrams */
+
+static void acknowledge(struct gateways *g, const struct semtech_message *m, struct address peer)
+{
+    u8 *ack = g->acks[g->out_n];
+    g->out[g->out_n++] = (struct datagram){ peer, semtech_ack(ack, m) };
+}
+
+static enum drop take(struct gateways *g, const struct datagram *d)
+{
+    struct semtech_message m;
+    struct env *env = g->env;
+    enum semtech_fault fault = semtech_parse(&m, d->bytes);
+    if (fault != SEMTECH_FINE)
+        return drop_of(fault);
+    u32 gateway = mac_gateway(env->mac, m.eui);
+    if (gateway == MAC_NONE) {
+        mac_stranger(env, m.eui, address_str(&g->datagram, d->peer));
+        return DROP_UNKNOWN_GATEWAY;
+    }
+    struct link *l = link_of(g, gateway);
+    if (!has_share(env, l))
+        return DROP_GATEWAY_FLOOD;
+    if (!source_is_its_own(env, l, d->peer))
+        return DROP_FOREIGN_SOURCE;
+    l->version = m.version;
+    if (m.kind == SEMTECH_TX_ACK)
+        return take_tx_ack(g, &m);
+    bool pull = m.kind == SEMTECH_PULL_DATA;
+    bool moved = pull && (!l->has_pull || !address_eq(l->pull, d->peer));
+    mac_gateway_heard(env, gateway, moved ? address_str(&g->datagram, d->peer) : S(""), false, false, 0);
+    if (pull) {
+        l->pull     = d->peer;
+        l->pull_at  = env_now(env);
+        l->has_pull = true;
+    } else {
+        l->push     = d->peer;
+        l->push_at  = env_now(env);
+        l->has_push = true;
+    }
+    enum drop drop = pull ? PASS : take_push(g, &m, gateway);
+    if (drop == PASS)
+        acknowledge(g, &m, d->peer);
+    return drop;
+}
+
+enum err gateways_receive(struct gateways *g)
+{
+    struct env *env = g->env;
+    size_t n = udp_receive(g->udp, g->in);
+    g->out_n = 0;
+    for (size_t i = 0; i < n && env->failed == OK; i++) {
+        arena_reset(&g->datagram);
+        enum drop drop = take(g, &g->in[i]);
+        if (drop != PASS)
+            env->dropped[drop]++;
+    }
+    env->counted[COUNT_BATCHED] += n;
+    enum err err = flow_commit(env);
+    if (err == OK)
+        (void)udp_send(g->udp, g->out, g->out_n);
+    else
+        env->dropped[DROP_STORE] += g->out_n;
+    return err;
+}
+
+/* ------------------------------------------------------------------ downlinks */
+
+static void transmit(struct gateways *g, struct pending *p)
+{
+    const struct transmission *t = &p->downlink.tries[p->attempt];
+    struct env *env = g->env;
+    u32 gateway = mac_gateway(env->mac, t->gateway);
+    struct link *l = gateway == MAC_NONE ? NULL : link_of(g, gateway);
+    if (!l || !l->has_pull || mono_since(env_now(env), l->pull_at) > PATH_US) {
+        next_try(g, p, S("the gateway has no open path for downlinks (no PULL_DATA)"));
+        return;
+    }
+    struct semtech_tx tx = { .tmst_us   = t->tmst_us,
+                             .freq_hz   = t->freq_hz,
+                             .bw_hz     = t->bw_hz,
+                             .bitrate   = t->bitrate,
+                             .power_dbm = t->power_dbm,
+                             .sf        = t->sf,
+                             .rf_chain  = t->rf_chain,
+                             .phy       = { p->phy, p->downlink.phy.n } };
+    p->token = g->next_token++;
+    p->sent  = true;
+    p->due   = mono_after(env_now(env), ANSWER_US);
+    struct datagram d = { l->pull, semtech_tx_write(&tx, l->version, p->token, &g->datagram) };
+    (void)udp_send(g->udp, &d, 1);
+    if (l->version == 1) {                                     /* version 1 has no TX_ACK */
+        mac_gateway_sent(env, gateway, t->airtime_us);
+        finish(g, p, DOWN_ACCEPTED, S("sent to a gateway of protocol 1, which does not answer"));
+    }
+}
+
+void gateways_send(struct gateways *g, const struct downlink *downlink)
+{
+    u32 at = 0;
+    while (at < PENDING && g->pending[at].used)
+        at++;
+    if (at == PENDING) {
+        mac_downlink_result(g->env, downlink->tenant, downlink->dev_eui, downlink->id, DOWN_FAILED,
+                            S("too many transmissions are under way"), 0);
+        return;
+    }
+    struct pending *p = &g->pending[at];
+    *p = (struct pending){ .used = true, .downlink = *downlink, .due = mono_after(downlink->tries[0].at, -EARLY_US) };
+    memcpy(p->phy, downlink->phy.p, downlink->phy.n);
+    g->pending_n++;
+    g->pending_top = MAX(g->pending_top, at + 1);
+}
+
+struct mono gateways_tick(struct gateways *g)
+{
+    struct mono now = env_now(g->env), next = mono_after(now, 3600 * US_PER_S);
+    for (u32 i = 0; i < g->pending_top; i++) {
+        struct pending *p = &g->pending[i];
+        if (!p->used)
+            continue;
+        if (!mono_before(now, p->due)) {
+            arena_reset(&g->datagram);
+            if (p->sent)
+                finish(g, p, DOWN_UNKNOWN, S("the gateway did not answer"));
+            else
+                transmit(g, p);
+        }
+        if (p->used && mono_before(p->due, next))
+            next = p->due;
+    }
+    return next;
+}

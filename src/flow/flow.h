@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_FLOW_H
+#define HOTARU_FLOW_H
+
+/* flow: the spine, the only place that knows the order. uplink.c is the way of an uplink. */
+#include "core/core.h"
+
+/* The way of an uplink, from the air to the city. Nothing of it is visible before flow_commit. */
+enum drop flow_uplink(struct env *env, const struct frame *frame);
+/* The second half of the way for a JavaScript codec: its answer, or why there is none. */
+enum err flow_reading(struct env *env, const struct uplink *uplink, struct str answer);
+enum err flow_undecoded(struct env *env, const struct uplink *uplink, struct str why);
+
+/* Closes what is due (windows, answers). Returns when to come again. */
+struct mono flow_tick(struct env *env);
+/* Writes behind; a batch of its own. How many rows went. */
+size_t flow_idle(struct env *env, size_t max);
+
+/*
+ * The end of a batch. OK: it is on the disk, its intents may be carried out (env->outbox), then
+ * flow_done() forgets it. Anything else: nothing of it happened, neither there nor in memory.
+ */
+enum err flow_commit(struct env *env);
+void     flow_done(struct env *env);
+
+/* Uplinks that wait for their codec, oldest first, with ids above `after`: into `out`. On the writer. */
+size_t flow_waiting(struct env *env, i64 after, struct uplink *out, size_t max);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_MAC_INSIDE_H
+#define HOTARU_MAC_INSIDE_H
+
+#include "mac/mac.h"
+
+#define WRAPPED 24                    /* a 16-byte key under RFC 3394 */
+#define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
+#define QUEUE_MAX 64                  /* downlinks waiting for one device */
+#define COPIES_MAX 8
+#define PLANNED 16                    /* transmissions of one gateway that are kept in its calendar */
+#define WINDOWS 16384                 /* a power of two: frames whose copies may still come */
+#define LATE_COPY_US (5 * US_PER_S)   /* so long after it closed, a window still knows its copies */
+#define FLUSH_MAX 1024
+#define REFUSAL_SLOTS 16
+#define REFUSAL_SLOTS_NOBODY 256
+
+enum which_key { KEY_F_NWK_S_INT, KEY_S_NWK_S_INT, KEY_NWK_S_ENC, KEY_APP_S, SESSION_KEYS };
+
+/* A device, as long as the process lives. ~130 bytes; a million of them is the aim (B6). */
+struct device {
+    u64 dev_eui, join_eui;
+    i64 last_uplink;                  /* head of its chain of uplinks */
+    u32 tenant;
+    u32 session[2];                   /* [0] current, [1] pending; MAC_NONE */
+    u32 name;                         /* offset in mac->names */
+    float latitude, longitude;
+    u32 join_nonce;                   /* the highest ever given */
+    u32 batch;                        /* the batch that touched it last: it has an undo copy */
+    u16 profile;
+    u8  queued;                       /* application downlinks that wait */
+    u8  refusal_slot;
+    i8  battery_pct;                  /* -1: not known */
+    bool simulated, dirty, has_nwk_key;
+    u8  app_key[WRAPPED], nwk_key[WRAPPED];
+};
+
+struct session {
+    i64 id;
+    u32 device, devaddr;
+    i64 fcnt_up;                      /* -1: none heard yet */
+    u32 down_next, down_reserved;     /* FCntDown; NFCntDown in 1.1 */
+    u32 app_down_next, app_down_reserved;
+    u32 rx2_hz;
+    u32 batch;
+    u16 conf_down;                    /* FCntDown of the confirmed downlink that waits for its ACK */
+    u8  rx1_delay_s, rx1_dr_offset, rx2_dr;
+    bool dwell_up, dwell_down;        /* what the device is known to do */
+    bool dwell_known;                 /* TxParamSetupAns came */
+    bool v1_1, used;
+    i64 awaits;                       /* downlink row whose ACK is awaited, or 0 */
+    u8  keys[SESSION_KEYS][WRAPPED];
+};
+
+enum window_kind { WINDOW_UPLINK, WINDOW_ANSWER, WINDOW_JOIN };
+struct window {
+    u64 hash;                         /* of the PHYPayload */
+    i64 id;                           /* uplink or session */
+    struct mono close_at;
+    u32 device, session, mic, fcnt, batch;
+    u8  kind, copies, heard;          /* heard: copies that came, also beyond COPIES_MAX */
+    bool open, confirmed, link_check, device_time, adr_ack_req, answer_due;
+    u16 dev_nonce;
+    u32 copies_written;
+    struct radio copy[COPIES_MAX];
+};
+
+struct gateway {
+    u64 eui;
+    u32 tenant, name;
+    float latitude, longitude;
+    const struct lora_region *region;
+    struct wall last_seen;
+    struct { i64 from_us, until_us; } planned[PLANNED];   /* transmissions to come, on our monotonic clock */
+    u8  planned_next;
+    char address[48];
+    u32 rx_ok, rx_bad, tx;                 /* since the last flush */
+    u64 rx_air_us, tx_air_us;
+    bool dirty, simulated;
+};
+
+struct stranger { u64 eui; struct wall last_seen; u32 datagrams; char address[48]; bool dirty; };
+
+struct cached_key { u32 session; u32 generation; struct lora_key key; };
+
+struct undo { struct undo *next; u32 index; bool is_device; union { struct device device; struct session session; } was; };
+struct added { struct added *next; u32 index; bool is_device; };
+
+struct mac {
+    struct mac_settings set;
+    u8  kek[32];
+    size_t kek_n;
+
+    struct device  *devices;  u32 devices_n, devices_room;
+    struct session *sessions; u32 sessions_n, sessions_room;
+    u32 *free_sessions; u32 free_n, free_room;
+    u32 *freed_now; u32 freed_n, freed_room;     /* in this batch: given back when it is kept */
+    struct gateway *gateways; u32 gateways_n, gateways_room;
+    char *names; u32 names_n, names_room;
+    struct map by_eui, by_devaddr, by_gateway, by_phy;
+
+    struct window *windows;
+    u64 window_first, window_open, window_next;  /* ring: known, still open, next to give */
+
+    u32 *dirty; u32 dirty_first, dirty_n, dirty_room;     /* ring of devices to be written behind */
+    u32 flushing[FLUSH_MAX], flushing_n;                  /* whose rows are in this batch */
+    struct stranger strangers[100]; u32 strangers_n;
+
+    struct cached_key *keys; u32 generation;
+    u32 batch;
+    struct undo *undo;
+    struct mono gateways_flushed, refusals_since;
+    u32 refusals_left, refusal_slot;
+};
+
+static inline struct mac *mac_of(struct env *env) { return env->mac; }
+
+/* mac.c */
+void *pool_at(void **pool, u32 *n, u32 *room, size_t size);       /* room for one more; *n is counted up */
+void  touch_device(struct env *env, u32 index);                   /* before changing it */
+void  touch_session(struct env *env, u32 index);
+void  mark_dirty(struct env *env, u32 device);
+struct str name_of(const struct mac *mac, u32 offset);
+u32   name_add(struct mac *mac, struct str name);
+struct device_ref device_ref(const struct env *env, u32 index);
+
+/* session.c */
+const struct lora_key *session_key(struct mac *mac, u32 session, enum which_key which);   /* NULL: KEK is wrong */
+bool  session_keys(struct mac *mac, struct lora_session *out, u32 session);
+u32   session_new(struct env *env);
+void  session_drop(struct env *env, u32 index);
+u32   devaddr_new(struct env *env);
+enum err session_insert(struct env *env, const struct session *s, int state);
+enum err session_promote(struct env *env, u32 device);            /* the pending one becomes current */
+enum err session_save(struct env *env, u32 index);                /* what changes of its row */
+enum err session_reserve(struct env *env, u32 index);             /* counters ahead, when few are left */
+enum err sessions_load(struct env *env);
+bool  wrap_key(const struct mac *mac, u8 out[WRAPPED], const u8 raw[16]);
+bool  unwrap_key(const struct mac *mac, u8 out[16], const u8 wrapped[WRAPPED]);
+
+/* window.c */
+struct window *window_of_copy(struct mac *mac, struct bytes phy, u32 mic);
+struct window *window_open(struct env *env, enum window_kind kind, const struct frame *frame, u32 mic, i64 window_us);
+void  window_add(struct window *w, const struct radio *radio);
+void  window_late(struct env *env, struct window *w, const struct radio *radio);   /* a copy after it closed */
+void  windows_drop_batch(struct env *env);
+
+/* answer.c */
+void  answer_window(struct env *env, struct window *w);
+int   uplink_dr(const struct lora_region *region, const struct radio *radio);
+
+/* queue.c */
+enum err queue_load(struct env *env);
+enum err down_insert(struct env *env, const struct device *d, enum down_kind kind, i64 id, enum down_state state,
+                     bool confirmed, int fport, struct bytes payload, i64 expires_us, i64 fcnt, u64 gateway,
+                     struct str mac_words, struct str reason);
+void  queue_settle_ack(struct env *env, u32 session, const struct lora_frame *frame);
+
+/* registry.c */
+struct gateway_new {
+    u64 tenant, eui;
+    struct str name;
+    double latitude, longitude, altitude_m;        /* NAN: not given */
+    const struct lora_region *region;
+    bool simulated;
+};
+struct device_new {
+    u64 tenant, dev_eui, join_eui;
+    struct str name;
+    const struct profile *profile;
+    double latitude, longitude;
+    bool simulated, has_nwk_key;
+    u8 app_key[16], nwk_key[16];
+};
+enum err registry_load(struct env *env, struct str *why);
+enum err registry_put_gateway(struct env *env, const struct gateway_new *g);     /* the row, in the batch */
+void     registry_add_gateway(struct env *env, const struct gateway_new *g);     /* memory, after the commit */
+enum err registry_put_device(struct env *env, const struct device_new *n);
+u32      registry_add_device(struct env *env, const struct device_new *n);
+/* radio.c */
+void  radio_write(struct buf *out, const struct radio *radio);
+/* subject.c */
+enum err subject_seal(struct env *env, struct bytes *out, u64 tenant, u64 dev_eui, i64 id, struct bytes clear);
+
+#endif

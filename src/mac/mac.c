@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Pools, the undo of a batch, and the rows that are written behind. */
+#include "mac/inside.h"
+
+#include <math.h>
+
+void *pool_at(void **pool, u32 *n, u32 *room, size_t size)
+{
+    if (*n == *room) {
+        u32 more = *room ? *room * 2 : 256;
+        *pool    = boot_grow(*pool, *room * size, more * size);
+        *room    = more;
+    }
+    return (u8 *)*pool + (size_t)(*n)++ * size;
+}
+
+struct str name_of(const struct mac *mac, u32 offset)
+{
+    return str_z(mac->names + offset);
+}
+
+u32 name_add(struct mac *mac, struct str name)
+{
+    if (mac->names_n + name.n + 1 > mac->names_room) {
+        u32 room   = MAX(mac->names_room * 2, (u32)(mac->names_n + name.n + 4096));
+        mac->names = boot_grow(mac->names, mac->names_room, room);
+        mac->names_room = room;
+    }
+    u32 at = mac->names_n;
+    memcpy(mac->names + at, name.p, name.n);
+    mac->names[at + name.n] = 0;
+    mac->names_n += (u32)name.n + 1;
+    return at;
+}
+
+struct device_ref device_ref(const struct env *env, u32 index)
+{
+    const struct device *d = &env->mac->devices[index];
+    return (struct device_ref){ .tenant    = d->tenant,
+                                .dev_eui   = d->dev_eui,
+                                .index     = index,
+                                .profile   = &env->profiles.list[d->profile],
+                                .name      = name_of(env->mac, d->name),
+                                .latitude  = (double)d->latitude,
+                                .longitude = (double)d->longitude,
+                                .simulated = d->simulated };
+}
+
+struct bytes mac_kek(const struct mac *mac)
+{
+    return mac->set.kek;
+}
+
+bool mac_device_ref(const struct env *env, u64 dev_eui, struct device_ref *out)
+{
+    u32 index = map_get(&env->mac->by_eui, dev_eui);
+    if (index == MAP_NONE)
+        return false;
+    *out = device_ref(env, index);
+    return true;
+}
+
+/* ------------------------------------------------------------------ undo */
+
+static struct undo *undo_new(struct env *env, u32 index, bool is_device)
+{
+    struct undo *u = arena_new(&env->batch, struct undo);
+    *u = (struct undo){ .next = env->mac->undo, .index = index, .is_device = is_device };
+    env->mac->undo = u;
+    return u;
+}
+
+void touch_device(struct env *env, u32 index)
+{
+    struct device *d = &env->mac->devices[index];
+    if (d->batch == env->mac->batch)
+        return;
+    undo_new(env, index, true)->was.device = *d;
+    d->batch = env->mac->batch;
+}
+
+void touch_session(struct env *env, u32 index)
+{
+    struct session *s = &env->mac->sessions[index];
+    if (s->batch == env->mac->batch)
+        return;
+    undo_new(env, index, false)->was.session = *s;
+    s->batch = env->mac->batch;
+}
+
+void mac_keep(struct env *env)
+{
+    struct mac *mac = env->mac;
+    for (u32 i = 0; i < mac->freed_n; i++)
+        *(u32 *)pool_at((void **)&mac->free_sessions, &mac->free_n, &mac->free_room, sizeof(u32)) = mac->freed_now[i];
+    mac->freed_n = mac->flushing_n = 0;
+    mac->undo    = NULL;
+    mac->batch++;
+}
+
+/* The maps follow the pools: a session that was not there before leaves by_devaddr, and the reverse. */
+static void restore_session(struct mac *mac, u32 index, const struct session *was)
+{
+    struct session *s = &mac->sessions[index];
+    if (s->used && !was->used)
+        (void)map_remove(&mac->by_devaddr, s->devaddr, index);
+    if (!s->used && was->used)
+        map_put(&mac->by_devaddr, was->devaddr, index);
+    *s = *was;
+    if (!s->used)
+        *(u32 *)pool_at((void **)&mac->free_sessions, &mac->free_n, &mac->free_room, sizeof(u32)) = index;
+}
+
+void mac_undo(struct env *env)
+{
+    struct mac *mac = env->mac;
+    for (struct undo *u = mac->undo; u; u = u->next) {
+        if (u->is_device) {
+            bool dirty = mac->devices[u->index].dirty;
+            mac->devices[u->index]       = u->was.device;
+            mac->devices[u->index].dirty = dirty;            /* it stands in the ring of rows to write either way */
+        } else {
+            restore_session(mac, u->index, &u->was.session);
+        }
+    }
+    windows_drop_batch(env);
+    for (u32 i = 0; i < mac->flushing_n; i++)
+        mark_dirty(env, mac->flushing[i]);
+    mac->freed_n = mac->flushing_n = 0;
+    mac->undo    = NULL;
+    mac->batch++;
+    mac->generation++;                                       /* no cached key outlives a session taken back */
+}
+
+/* ------------------------------------------------------------------ written behind */
+
+static void dirty_grow(struct mac *mac)
+{
+    u32  room = MAX(mac->dirty_room * 2, 1024u);
+    u32 *ring = boot_take(room * sizeof *ring);
+    for (u32 i = 0; i < mac->dirty_n; i++)
+        ring[i] = mac->dirty[(mac->dirty_first + i) & (mac->dirty_room - 1)];
+    boot_release(mac->dirty);
+    mac->dirty       = ring;
+    mac->dirty_room  = room;
+    mac->dirty_first = 0;
+}
+
+void mark_dirty(struct env *env, u32 device)
+{
+    struct mac *mac = env->mac;
+    if (mac->devices[device].dirty)
+        return;
+    if (mac->dirty_n == mac->dirty_room)
+        dirty_grow(mac);
+    mac->devices[device].dirty = true;
+    mac->dirty[(mac->dirty_first + mac->dirty_n++) & (mac->dirty_room - 1)] = device;
+}
+
+static enum err write_state(struct env *env, const struct device *d)
+{
+    const struct session *s = d->session[0] == MAC_NONE ? NULL : &env->mac->sessions[d->session[0]];
+    struct db_query *q = env_query(
+        env, "INSERT INTO device_state (tenant, dev_eui, last_uplink, session, fcnt_up, battery_pct) "
+             "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, dev_eui) DO UPDATE SET "
+             "last_uplink = excluded.last_uplink, session = excluded.session, fcnt_up = excluded.fcnt_up, "
+             "battery_pct = excluded.battery_pct");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, d->tenant);
+    db_bind_i64(q, 2, (i64)d->dev_eui);
+    db_bind_i64(q, 3, d->last_uplink);
+    db_bind_i64(q, 4, s ? s->id : 0);
+    db_bind_i64(q, 5, s ? s->fcnt_up : -1);
+    db_bind_i64(q, 6, d->battery_pct);
+    return env_run(env, q);
+}
+
+static enum err write_mark(struct env *env, const char *name, i64 value)
+{
+    struct db_query *q = env_query(env, "INSERT INTO mark (tenant, name, value) VALUES (0, $1, $2) "
+                                        "ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value");
+    if (!q)
+        return env->failed;
+    db_bind_str(q, 1, str_z(name));
+    db_bind_i64(q, 2, value);
+    return env_run(env, q);
+}
+
+static enum err write_gateway(struct env *env, struct gateway *g)
+{
+    struct db_query *q = env_query(env, "INSERT INTO gateway_state (tenant, eui, last_seen_us, address) "
+                                        "VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, eui) DO UPDATE SET "
+                                        "last_seen_us = excluded.last_seen_us, address = excluded.address");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, g->tenant);
+    db_bind_i64(q, 2, (i64)g->eui);
+    db_bind_i64(q, 3, g->last_seen.us);
+    db_bind_str(q, 4, str_z(g->address));
+    enum err err = env_run(env, q);
+    q = err == OK ? env_query(env, "INSERT INTO gateway_hour (tenant, eui, hour, rx_ok, rx_bad, rx_air_us, tx, tx_air_us) "
+                                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, eui, hour) DO UPDATE SET "
+                                   "rx_ok = gateway_hour.rx_ok + excluded.rx_ok, rx_bad = gateway_hour.rx_bad + excluded.rx_bad, "
+                                   "rx_air_us = gateway_hour.rx_air_us + excluded.rx_air_us, tx = gateway_hour.tx + excluded.tx, "
+                                   "tx_air_us = gateway_hour.tx_air_us + excluded.tx_air_us")
+                  : NULL;
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, g->tenant);
+    db_bind_i64(q, 2, (i64)g->eui);
+    db_bind_i64(q, 3, g->last_seen.us / (3600 * US_PER_S));
+    db_bind_i64(q, 4, g->rx_ok);
+    db_bind_i64(q, 5, g->rx_bad);
+    db_bind_i64(q, 6, (i64)g->rx_air_us);
+    db_bind_i64(q, 7, g->tx);
+    db_bind_i64(q, 8, (i64)g->tx_air_us);
+    err = env_run(env, q);
+    g->rx_ok = g->rx_bad = g->tx = 0;
+    g->rx_air_us = g->tx_air_us = 0;
+    g->dirty = false;
+    return err;
+}
+
+static enum err write_stranger(struct env *env, struct stranger *s)
+{
+    struct db_query *q = env_query(env, "INSERT INTO stranger (tenant, eui, last_seen_us, datagrams, address) "
+                                        "VALUES (1, $1, $2, $3, $4) ON CONFLICT (tenant, eui) DO UPDATE SET "
+                                        "last_seen_us = excluded.last_seen_us, datagrams = excluded.datagrams, "
+                                        "address = excluded.address");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, (i64)s->eui);
+    db_bind_i64(q, 2, s->last_seen.us);
+    db_bind_i64(q, 3, s->datagrams);
+    db_bind_str(q, 4, str_z(s->address));
+    s->dirty = false;
+    return env_run(env, q);
+}
+
+#define GATEWAYS_EVERY_US (2 * US_PER_S)
+
+static size_t flush_gateways(struct env *env)
+{
+    struct mac *mac = env->mac;
+    size_t n = 0;
+    if (mono_since(env_now(env), mac->gateways_flushed) < GATEWAYS_EVERY_US)
+        return 0;
+    mac->gateways_flushed = env_now(env);
+    for (u32 i = 0; i < mac->gateways_n; i++)
+        if (mac->gateways[i].dirty && env->failed == OK) {
+            (void)write_gateway(env, &mac->gateways[i]);
+            n++;
+        }
+    for (u32 i = 0; i < mac->strangers_n; i++)
+        if (mac->strangers[i].dirty && env->failed == OK) {
+            (void)write_stranger(env, &mac->strangers[i]);
+            n++;
+        }
+    return n;
+}
+
+/*
+ * The ring holds devices in the order in which they became dirty. Every event older than the oldest
+ * one that still waits is covered by the rows, and that is what the mark says: at start only younger
+ * events are rolled forward. A device that changes again while it waits is covered too, because its
+ * row is written later than the event.
+ */
+size_t mac_flush(struct env *env, size_t max)
+{
+    struct mac *mac = env->mac;
+    size_t n = 0;
+    i64 covered = env->last_id;
+    while (n < MIN(max, (size_t)FLUSH_MAX) && mac->dirty_n > 0 && env->failed == OK) {
+        u32 index = mac->dirty[mac->dirty_first & (mac->dirty_room - 1)];
+        struct device *d = &mac->devices[index];
+        mac->flushing[mac->flushing_n++] = index;
+        mac->dirty_first = (mac->dirty_first + 1) & (mac->dirty_room - 1);
+        mac->dirty_n--;
+        d->dirty = false;
+        (void)write_state(env, d);
+        n++;
+    }
+    if (n > 0 && mac->dirty_n == 0)
+        (void)write_mark(env, "rolled", covered);
+    return n + flush_gateways(env);
+}
+
+struct mac_numbers mac_numbers(const struct mac *mac)
+{
+    u64 bytes = (u64)mac->devices_room * sizeof(struct device) + (u64)mac->sessions_room * sizeof(struct session) +
+                map_bytes(&mac->by_eui) + map_bytes(&mac->by_devaddr) + mac->names_room;
+    return (struct mac_numbers){ mac->devices_n, mac->sessions_n - mac->free_n, mac->gateways_n,
+                                 mac->window_next - mac->window_open, bytes, mac->dirty_n };
+}

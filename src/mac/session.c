@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sessions: keys stay wrapped (RFC 3394) in the store and in memory; expanded ones live in a cache of
+ * fixed size. Counters: FCntUp is rolled forward from the uplink events; FCntDown is reserved ahead
+ * in rows, so that after a crash the next value was never used (promises R3, R4).
+ */
+#include "mac/inside.h"
+
+bool wrap_key(const struct mac *mac, u8 out[WRAPPED], const u8 raw[16])
+{
+    return lora_key_wrap(out, (struct bytes){ mac->kek, mac->kek_n }, (struct bytes){ raw, 16 });
+}
+
+bool unwrap_key(const struct mac *mac, u8 out[16], const u8 wrapped[WRAPPED])
+{
+    return lora_key_unwrap(out, (struct bytes){ mac->kek, mac->kek_n }, (struct bytes){ wrapped, WRAPPED });
+}
+
+/* Direct-mapped: the four keys of one session stand in four places, so they never push each other out. */
+const struct lora_key *session_key(struct mac *mac, u32 session, enum which_key which)
+{
+    u32 name = session * SESSION_KEYS + which;
+    struct cached_key *c = &mac->keys[name & (mac->set.keys_cached - 1)];
+    if (c->session == name && c->generation == mac->generation)
+        return &c->key;
+    u8 raw[16];
+    if (!unwrap_key(mac, raw, mac->sessions[session].keys[which]))
+        return NULL;
+    lora_key_set(&c->key, raw);
+    lora_wipe(raw, sizeof raw);
+    c->session    = name;
+    c->generation = mac->generation;
+    return &c->key;
+}
+
+static void forget_keys(struct mac *mac, u32 session)
+{
+    for (u32 which = 0; which < SESSION_KEYS; which++) {
+        u32 name = session * SESSION_KEYS + which;
+        struct cached_key *c = &mac->keys[name & (mac->set.keys_cached - 1)];
+        if (c->session == name && lora_key_is_set(&c->key)) {
+            lora_key_clear(&c->key);
+            c->generation = mac->generation - 1;
+        }
+    }
+}
+
+bool session_keys(struct mac *mac, struct lora_session *out, u32 session)
+{
+    const struct session *s = &mac->sessions[session];
+    out->v1_1        = s->v1_1;
+    out->f_nwk_s_int = session_key(mac, session, KEY_F_NWK_S_INT);
+    out->s_nwk_s_int = s->v1_1 ? session_key(mac, session, KEY_S_NWK_S_INT) : out->f_nwk_s_int;
+    out->nwk_s_enc   = s->v1_1 ? session_key(mac, session, KEY_NWK_S_ENC) : out->f_nwk_s_int;
+    out->app_s       = session_key(mac, session, KEY_APP_S);
+    return out->f_nwk_s_int && out->s_nwk_s_int && out->nwk_s_enc && out->app_s;
+}
+
+u32 session_new(struct env *env)
+{
+    struct mac *mac = env->mac;
+    u32 index;
+    if (mac->free_n > 0) {
+        index = mac->free_sessions[--mac->free_n];
+        forget_keys(mac, index);
+    } else {
+        struct session *s = pool_at((void **)&mac->sessions, &mac->sessions_n, &mac->sessions_room, sizeof *s);
+        index = (u32)(s - mac->sessions);
+    }
+    struct session *s = &mac->sessions[index];
+    u32 batch = s->batch;
+    *s = (struct session){ .fcnt_up = -1, .device = MAC_NONE, .batch = batch };
+    touch_session(env, index);                      /* as it was: not in use */
+    s->used = true;
+    return index;
+}
+
+void session_drop(struct env *env, u32 index)
+{
+    struct mac *mac = env->mac;
+    struct session *s = &mac->sessions[index];
+    touch_session(env, index);
+    (void)map_remove(&mac->by_devaddr, s->devaddr, index);
+    forget_keys(mac, index);
+    s->used = false;
+    *(u32 *)pool_at((void **)&mac->freed_now, &mac->freed_n, &mac->freed_room, sizeof(u32)) = index;
+    struct db_query *q = env_query(env, "DELETE FROM session WHERE tenant = $1 AND dev_eui = $2 AND id = $3");
+    if (!q)
+        return;
+    db_bind_i64(q, 1, mac->devices[s->device].tenant);
+    db_bind_i64(q, 2, (i64)mac->devices[s->device].dev_eui);
+    db_bind_i64(q, 3, s->id);
+    (void)env_run(env, q);
+}
+
+/* One device an address while the block lasts: 25 random bits, again when taken. */
+u32 devaddr_new(struct env *env)
+{
+    for (int tries = 0;; tries++) {
+        u32 number;
+        env->random(env->world, (u8 *)&number, sizeof number);
+        u32 devaddr = lora_devaddr_make(env->mac->set.net_id, number);
+        if (map_get(&env->mac->by_devaddr, devaddr) == MAP_NONE || tries == 64)
+            return devaddr;
+    }
+}
+
+static void bind_wrapped(struct db_query *q, int at, const struct session *s, enum which_key which)
+{
+    if (which == KEY_F_NWK_S_INT || which == KEY_APP_S || s->v1_1)
+        db_bind_bytes(q, at, (struct bytes){ s->keys[which], WRAPPED });
+    else
+        db_bind_null(q, at);
+}
+
+enum err session_insert(struct env *env, const struct session *s, int state)
+{
+    const struct device *d = &env->mac->devices[s->device];
+    struct db_query *q = env_query(
+        env, "INSERT INTO session (tenant, dev_eui, id, state, devaddr, f_nwk_s_int_key, s_nwk_s_int_key, nwk_s_enc_key, "
+             "app_s_key, down_reserved, app_down_reserved, rx1_delay_s, rx1_dr_offset, rx2_dr, rx2_hz, dwell) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, d->tenant);
+    db_bind_i64(q, 2, (i64)d->dev_eui);
+    db_bind_i64(q, 3, s->id);
+    db_bind_i64(q, 4, state);
+    db_bind_i64(q, 5, s->devaddr);
+    bind_wrapped(q, 6, s, KEY_F_NWK_S_INT);
+    bind_wrapped(q, 7, s, KEY_S_NWK_S_INT);
+    bind_wrapped(q, 8, s, KEY_NWK_S_ENC);
+    bind_wrapped(q, 9, s, KEY_APP_S);
+    db_bind_i64(q, 10, s->down_reserved);
+    db_bind_i64(q, 11, s->app_down_reserved);
+    db_bind_i64(q, 12, s->rx1_delay_s);
+    db_bind_i64(q, 13, s->rx1_dr_offset);
+    db_bind_i64(q, 14, s->rx2_dr);
+    db_bind_i64(q, 15, s->rx2_hz);
+    db_bind_i64(q, 16, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0));
+    return env_run(env, q);
+}
+
+enum err session_save(struct env *env, u32 index)
+{
+    const struct session *s = &env->mac->sessions[index];
+    const struct device *d = &env->mac->devices[s->device];
+    struct db_query *q = env_query(env, "UPDATE session SET state = $1, down_reserved = $2, app_down_reserved = $3, "
+                                        "dwell = $4 WHERE tenant = $5 AND dev_eui = $6 AND id = $7");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, d->session[0] == index);
+    db_bind_i64(q, 2, s->down_reserved);
+    db_bind_i64(q, 3, s->app_down_reserved);
+    db_bind_i64(q, 4, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0));
+    db_bind_i64(q, 5, d->tenant);
+    db_bind_i64(q, 6, (i64)d->dev_eui);
+    db_bind_i64(q, 7, s->id);
+    return env_run(env, q);
+}
+
+/* LoRaWAN 1.0.3, 6.2.4: the old context ends with the first uplink under the new one, not before. */
+enum err session_promote(struct env *env, u32 device)
+{
+    struct device *d = &env->mac->devices[device];
+    touch_device(env, device);
+    if (d->session[0] != MAC_NONE)
+        session_drop(env, d->session[0]);
+    d->session[0] = d->session[1];
+    d->session[1] = MAC_NONE;
+    return session_save(env, d->session[0]);
+}
+
+/* The row first, the values after its commit: every send follows the commit of its own batch. */
+enum err session_reserve(struct env *env, u32 index)
+{
+    struct session *s = &env->mac->sessions[index];
+    if (s->down_next + 4 <= s->down_reserved && (!s->v1_1 || s->app_down_next + 4 <= s->app_down_reserved))
+        return OK;
+    touch_session(env, index);
+    s->down_reserved = s->down_next + DOWN_AHEAD;
+    if (s->v1_1)
+        s->app_down_reserved = s->app_down_next + DOWN_AHEAD;
+    return session_save(env, index);
+}
+
+/* ------------------------------------------------------------------ at start */
+
+static void read_session(struct mac *mac, struct session *s, u32 device, struct db_query *q)
+{
+    static const int columns[SESSION_KEYS] = { 5, 6, 7, 8 };
+    i64 dwell = db_i64(q, 15);
+    *s = (struct session){ .id                = db_i64(q, 2),
+                           .device            = device,
+                           .devaddr           = (u32)db_i64(q, 4),
+                           .fcnt_up           = -1,
+                           .down_next         = (u32)db_i64(q, 9),       /* jumps over all that may have been used */
+                           .down_reserved     = (u32)db_i64(q, 9),
+                           .app_down_next     = (u32)db_i64(q, 10),
+                           .app_down_reserved = (u32)db_i64(q, 10),
+                           .rx1_delay_s       = (u8)db_i64(q, 11),
+                           .rx1_dr_offset     = (u8)db_i64(q, 12),
+                           .rx2_dr            = (u8)db_i64(q, 13),
+                           .rx2_hz            = (u32)db_i64(q, 14),
+                           .dwell_up          = dwell & 1,
+                           .dwell_down        = dwell & 2,
+                           .dwell_known       = dwell & 4,
+                           .v1_1              = !db_is_null(q, 6),
+                           .used              = true };
+    for (int i = 0; i < SESSION_KEYS; i++) {
+        struct bytes wrapped = db_bytes(q, columns[i]);
+        if (wrapped.n == WRAPPED)
+            memcpy(s->keys[i], wrapped.p, WRAPPED);
+    }
+    map_put(&mac->by_devaddr, s->devaddr, (u32)(s - mac->sessions));
+}
+
+static enum err load_states(struct env *env)
+{
+    struct mac *mac = env->mac;
+    struct db_query *q = db_query(env->db, "SELECT dev_eui, last_uplink, session, fcnt_up, battery_pct FROM device_state");
+    enum err err = q ? OK : ERR_IO;
+    while (err == OK && (err = db_step(q)) == OK) {
+        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 0));
+        if (device == MAP_NONE)
+            continue;
+        struct device *d = &mac->devices[device];
+        d->last_uplink   = db_i64(q, 1);
+        d->battery_pct   = (i8)db_i64(q, 4);
+        if (d->session[0] != MAC_NONE && mac->sessions[d->session[0]].id == db_i64(q, 2))
+            mac->sessions[d->session[0]].fcnt_up = db_i64(q, 3);
+    }
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* Events younger than the mark, in their order: the rows that are written behind catch up with them. */
+static enum err roll_forward(struct env *env)
+{
+    struct mac *mac = env->mac;
+    i64 mark = 0, rolled = 0;
+    struct db_query *q = db_query(env->db, "SELECT value FROM mark WHERE tenant = 0 AND name = 'rolled'");
+    enum err err = q ? db_step(q) : ERR_IO;
+    if (err == OK)
+        mark = db_i64(q, 0);
+    if (q)
+        db_reset(q);
+    if (err != OK && err != ERR_NOT_FOUND)
+        return err;
+    q = db_query(env->db, "SELECT u.dev_eui, u.session, u.fcnt, u.id FROM tenant t JOIN uplink u ON u.tenant = t.number "
+                          "WHERE u.id > $1 ORDER BY u.tenant, u.id");
+    if (!q)
+        return ERR_IO;
+    db_bind_i64(q, 1, mark);
+    while ((err = db_step(q)) == OK) {
+        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 0));
+        if (device == MAP_NONE)
+            continue;
+        struct device *d = &mac->devices[device];
+        d->last_uplink   = MAX(d->last_uplink, db_i64(q, 3));
+        if (d->session[0] != MAC_NONE && mac->sessions[d->session[0]].id == db_i64(q, 1))
+            mac->sessions[d->session[0]].fcnt_up = MAX(mac->sessions[d->session[0]].fcnt_up, db_i64(q, 2));
+        mark_dirty(env, device);
+        rolled++;
+    }
+    if (rolled > 0)
+        log_line(LOG_INFO, "start rolled_forward=%lld uplinks", (long long)rolled);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+enum err sessions_load(struct env *env)
+{
+    struct mac *mac = env->mac;
+    struct db_query *q = db_query(
+        env->db, "SELECT tenant, dev_eui, id, state, devaddr, f_nwk_s_int_key, s_nwk_s_int_key, nwk_s_enc_key, app_s_key, "
+                 "down_reserved, app_down_reserved, rx1_delay_s, rx1_dr_offset, rx2_dr, rx2_hz, dwell FROM session");
+    enum err err = q ? OK : ERR_IO;
+    while (err == OK && (err = db_step(q)) == OK) {
+        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 1));
+        if (device == MAP_NONE)
+            continue;
+        struct session *s = pool_at((void **)&mac->sessions, &mac->sessions_n, &mac->sessions_room, sizeof *s);
+        read_session(mac, s, device, q);
+        mac->devices[device].session[db_i64(q, 3) == 1 ? 0 : 1] = (u32)(s - mac->sessions);
+    }
+    if (err != ERR_NOT_FOUND || (err = load_states(env)) != OK)
+        return err;
+    return roll_forward(env);
+}
