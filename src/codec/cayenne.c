@@ -25,9 +25,11 @@ static const struct type {
     { 0x66, 1, false, "presence",        "",     { { NULL, { 1, 0 } } } },
     { 0x67, 2, true,  "temperature",     "CEL",  { { NULL, { 1, 1 } } } },
     { 0x68, 1, false, "humidity",        "P1",   { { NULL, { 5, 1 } } } },
-    { 0x71, 2, true,  "accelerometer",   "K40",  { { "x", { 1, 3 } }, { "y", { 1, 3 } }, { "z", { 1, 3 } } } },
+    { 0x71, 2, true,  "accelerometer",   "K40",
+      { { "x", { 1, 3 } }, { "y", { 1, 3 } }, { "z", { 1, 3 } } } },
     { 0x73, 2, false, "barometer",       "A97",  { { NULL, { 1, 1 } } } },
-    { 0x86, 2, true,  "gyrometer",       "E96",  { { "x", { 1, 2 } }, { "y", { 1, 2 } }, { "z", { 1, 2 } } } },
+    { 0x86, 2, true,  "gyrometer",       "E96",
+      { { "x", { 1, 2 } }, { "y", { 1, 2 } }, { "z", { 1, 2 } } } },
     { 0x88, 3, true,  "gps",             "",
       { { "latitude", { 1, 4 } }, { "longitude", { 1, 4 } }, { "altitude", { 1, 2 } } } },
     { 0x64, 4, false, "generic",         "",     { { NULL, { 1, 0 } } } },
@@ -42,7 +44,8 @@ static const struct type {
     { 0x83, 4, false, "energy",          "KWH",  { { NULL, { 1, 3 } } } },
     { 0x84, 2, false, "direction",       "DD",   { { NULL, { 1, 0 } } } },
     { 0x85, 4, false, "unixtime",        "",     { { NULL, { 1, 0 } } } },
-    { 0x87, 1, false, "colour",          "",     { { "r", { 1, 0 } }, { "g", { 1, 0 } }, { "b", { 1, 0 } } } },
+    { 0x87, 1, false, "colour",          "",
+      { { "r", { 1, 0 } }, { "g", { 1, 0 } }, { "b", { 1, 0 } } } },
     { 0x8e, 1, false, "switch",          "",     { { NULL, { 1, 0 } } } },
 };
 
@@ -67,8 +70,8 @@ static i64 value_of(struct bytes b, bool is_signed)
     return is_signed && b.p[0] >> 7 ? v - ((i64)1 << 8 * b.n) : v;
 }
 
-static void read_one(struct codec_result *out, const struct codec *codec, const struct type *type, u8 channel,
-                     struct bytes value, struct arena *arena)
+static void read_one(struct codec_result *out, const struct codec *codec, const struct type *type,
+                     u8 channel, struct bytes value, struct arena *arena)
 {
     for (size_t i = 0; i < parts_of(type); i++) {
         const struct part *part = &type->parts[i];
@@ -91,7 +94,8 @@ void codec_cayenne_read(struct codec_result *out, const struct codec *codec, str
         u8 channel = cur_u8(&c), number = cur_u8(&c);
         const struct type *type = c.bad ? NULL : type_find(number);
         if (!c.bad && !type) {
-            codec_complain(&out->errors, str_fmt(arena, "type %u is not known: the rest is not read", number),
+            codec_complain(&out->errors,
+                           str_fmt(arena, "type %u is not known: the rest is not read", number),
                            arena);
             return;
         }

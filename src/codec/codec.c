@@ -57,12 +57,15 @@ static const char *parse_kind(struct codec *out, const struct json *codec, struc
         if (out->kind == CODEC_TABLE)
             return codec_table_parse(out, json_get(codec, S("fields")), boot);
         out->file = json_str(json_get(codec, S("file")), boot);
-        return out->kind == CODEC_JS && !plain_name(out->file) ? "codec.file: a plain name that ends in .js" : NULL;
+        if (out->kind == CODEC_JS && !plain_name(out->file))
+            return "codec.file: a plain name that ends in .js";
+        return NULL;
     }
     return "codec.type: none of table, cayenne, js, none";
 }
 
-enum err codec_parse(struct codec *out, const struct profile *profile, struct str *why, struct arena *boot)
+enum err codec_parse(struct codec *out, const struct profile *profile, struct str *why,
+                     struct arena *boot)
 {
     const struct json *codec = profile->codec;
     *out = (struct codec){ .kind = CODEC_NONE, .profile = profile };
@@ -93,8 +96,8 @@ enum err codecs_parse(struct codecs *out, const struct profiles *profiles, struc
 
 /* ------------------------------------------------------------------ read */
 
-enum err codec_read(struct codec_result *out, const struct codec *codec, int fport, struct bytes payload,
-                    struct arena *arena)
+enum err codec_read(struct codec_result *out, const struct codec *codec, int fport,
+                    struct bytes payload, struct arena *arena)
 {
     out->count  = 0;
     out->errors = out->warnings = S("");
@@ -160,8 +163,8 @@ static bool says_absent(const struct codec *codec, struct str name, double numbe
     return false;
 }
 
-void codec_add_digits(struct codec_result *out, const struct codec *codec, struct str name, double number,
-                      struct str digits)
+void codec_add_digits(struct codec_result *out, const struct codec *codec, struct str name,
+                      double number, struct str digits)
 {
     if (says_absent(codec, name, number)) {
         codec_add_missing(out, codec, name, S("the device says that it has no reading"));
@@ -175,8 +178,8 @@ void codec_add_digits(struct codec_result *out, const struct codec *codec, struc
 void codec_add_number(struct codec_result *out, const struct codec *codec, struct str name, i64 raw,
                       struct codec_decimal scale, struct codec_decimal offset, struct arena *arena)
 {
-    static const u64 power[] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
-                                 10000000000, 100000000000, 1000000000000 };
+    static const u64 power[] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+                                 1000000000, 10000000000, 100000000000, 1000000000000 };
     assert(scale.places == offset.places && scale.places < COUNT(power));
     i64 whole = raw * scale.digits + offset.digits;  /* 33 bits by 9 digits, plus 10^18 at most */
     u64 size  = whole < 0 ? 0 - (u64)whole : (u64)whole;
@@ -197,8 +200,8 @@ static bool is_numeric(const struct profile_field *rule)
     return rule && (rule->number || rule->unit.n > 0 || !isnan(rule->min) || !isnan(rule->max));
 }
 
-void codec_add_text(struct codec_result *out, const struct codec *codec, struct str name, struct str text,
-                    struct arena *arena)
+void codec_add_text(struct codec_result *out, const struct codec *codec, struct str name,
+                    struct str text, struct arena *arena)
 {
     const struct profile_field *rule = profile_field(codec->profile, name);
     struct str trimmed = str_trim(text);
@@ -213,7 +216,8 @@ void codec_add_text(struct codec_result *out, const struct codec *codec, struct 
     }
 }
 
-void codec_add_bool(struct codec_result *out, const struct codec *codec, struct str name, bool value)
+void codec_add_bool(struct codec_result *out, const struct codec *codec, struct str name,
+                    bool value)
 {
     add(out, codec, name, FIELD_BOOL)->boolean = value;
 }

@@ -15,7 +15,7 @@
  *     {"type": "none"}                       the frame is kept and shown, nothing is read
  *
  * A ROW is {"name", "at", "type"} with, where needed, "mask", "shift", "scale", "offset", "port",
- * "text": {"0": "free"}, "absent": RAW. Any codec may say "absent": {"FIELD": NUMBER or [NUMBER …]}:
+ * "text": {"0": "free"}, "absent": RAW. Any codec may say "absent": {"FIELD": NUMBER or [NUMBER …]},
  * values by which the device says that it has no reading (327.67 °C: the probe is not plugged in).
  *
  * Pure: no clock, no files, no store. A number keeps the digits its scale gives it: raw 1234 at
@@ -72,10 +72,12 @@ struct codec_result {
 };
 
 /* ERR_INVALID with words. What is read lives as long as the profile. */
-enum err codec_parse(struct codec *out, const struct profile *profile, struct str *why, struct arena *boot);
+enum err codec_parse(struct codec *out, const struct profile *profile, struct str *why,
+                     struct arena *boot);
 enum err codecs_parse(struct codecs *out, const struct profiles *profiles, struct str *why,
                       struct arena *boot);
-static inline const struct codec *codec_of(const struct codecs *codecs, const struct profile *profile)
+static inline const struct codec *codec_of(const struct codecs *codecs,
+                                           const struct profile *profile)
 {
     assert(profile->number < codecs->count);
     return &codecs->of[profile->number];
@@ -88,8 +90,8 @@ static inline bool codec_is_table(const struct codec *codec)
 }
 
 /* A table or Cayenne. ERR_UNSUPPORTED for the others. `out` borrows the arena and the codec. */
-enum err codec_read(struct codec_result *out, const struct codec *codec, int fport, struct bytes payload,
-                    struct arena *arena);
+enum err codec_read(struct codec_result *out, const struct codec *codec, int fport,
+                    struct bytes payload, struct arena *arena);
 
 /* What decodeUplink is called with: {"bytes":[…],"fPort":n,"recvTime":"…"}. */
 struct str codec_input(int fport, struct bytes payload, struct wall received, struct arena *arena);

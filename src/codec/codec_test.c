@@ -8,8 +8,11 @@
 static enum err parse(struct codec *out, struct str codec, struct str fields, struct str *why)
 {
     struct arena *a = test_arena();
-    struct str text = str_fmt(a, "{\"id\":\"x\",\"kind\":\"other\",\"name\":{\"ja\":\"x\",\"en\":\"x\"},"
-                                 "\"region\":\"AS923-1\",\"codec\":%.*s,\"fields\":%.*s}", STR(codec), STR(fields));
+    struct str text =
+        str_fmt(a,
+                "{\"id\":\"x\",\"kind\":\"other\",\"name\":{\"ja\":\"x\",\"en\":\"x\"},"
+                "\"region\":\"AS923-1\",\"codec\":%.*s,\"fields\":%.*s}",
+                STR(codec), STR(fields));
     struct profiles *list = arena_new(a, struct profiles);
     enum err err = profiles_read(list, &(struct profile_text){ S("x.json"), text }, 1, why, a);
     return err ? err : codec_parse(out, &list->list[0], why, a);
@@ -33,7 +36,8 @@ static struct codec_result *read_hex(struct str codec, int fport, const char *he
 /* A table of one row of that kind, over those bytes: its digits. */
 static void gives(const char *row, const char *hex, const char *digits)
 {
-    struct str codec = str_fmt(test_arena(), "{\"type\":\"table\",\"fields\":[{\"name\":\"v\",\"at\":0,%s}]}", row);
+    struct str codec = str_fmt(
+        test_arena(), "{\"type\":\"table\",\"fields\":[{\"name\":\"v\",\"at\":0,%s}]}", row);
     struct codec_result *out = read_hex(codec, 1, hex);
     EQ(out->count, 1);
     STR_EQ(out->fields[0].text, str_z(digits));
@@ -54,7 +58,7 @@ TEST(a_number_keeps_the_digits_of_its_scale)
     gives("\"type\":\"i32be\",\"scale\":1e-07",                  "15df55b0", "36.6958000");
     gives("\"type\":\"u32be\"",                                  "ffffffff", "4294967295");
     gives("\"type\":\"u32le\",\"scale\":1e3",                    "01000000", "1000");
-    gives("\"type\":\"u32be\",\"scale\":0.999999999",            "ffffffff", "4294967290.705032705");
+    gives("\"type\":\"u32be\",\"scale\":0.999999999", "ffffffff", "4294967290.705032705");
     gives("\"type\":\"u8\",\"scale\":0.5,\"offset\":-40",        "65",       "10.5");
     gives("\"type\":\"u8\",\"scale\":1,\"offset\":0.25",         "01",       "1.25");
     gives("\"type\":\"u8\",\"scale\":-1.5",                      "03",       "-4.5");
@@ -87,7 +91,8 @@ TEST(bits_are_cut_by_mask_and_shift)
 TEST(a_raw_value_may_be_a_word_or_no_reading)
 {
     gives("\"type\":\"u8\",\"text\":{\"0\":\"free\",\"1\":\"occupied\"}", "01", "occupied");
-    gives("\"type\":\"u8\",\"text\":{\"0\":\"free\",\"1\":\"occupied\"}", "07", "the profile has no word for 7");
+    gives("\"type\":\"u8\",\"text\":{\"0\":\"free\",\"1\":\"occupied\"}", "07",
+          "the profile has no word for 7");
     gives("\"type\":\"i16be\",\"absent\":32767", "7fff", "the device says that it has no reading");
     gives("\"type\":\"i16be\",\"absent\":-1",    "ffff", "the device says that it has no reading");
 }
@@ -99,7 +104,11 @@ static const char river_text[] = "{\"type\":\"table\",\"fields\":["
 TEST(a_short_frame_gives_what_it_holds_and_says_so)
 {
     for (size_t n = 0; n <= 3; n++) {
-        struct codec_result *out = read_hex(str_z(river_text), 2, n == 0 ? "" : n == 1 ? "04" : n == 2 ? "04d2" : "04d255");
+        struct codec_result *out = read_hex(str_z(river_text), 2,
+                                            n == 0   ? ""
+                                            : n == 1 ? "04"
+                                            : n == 2 ? "04d2"
+                                                     : "04d255");
         EQ(out->count, n < 2 ? 0 : n == 2 ? 1 : 2);
         EQ(out->errors.n > 0, n < 3);
     }
@@ -160,8 +169,10 @@ TEST(cayenne_stops_where_the_length_is_not_known)
     STR_EQ(read_hex(S("{\"type\":\"cayenne\"}"), 1, "0368b401ee0102")->errors,
            S("type 238 is not known: the rest is not read"));
     EQ(read_hex(S("{\"type\":\"cayenne\"}"), 1, "0368b401ee0102")->count, 1);
-    STR_EQ(read_hex(S("{\"type\":\"cayenne\"}"), 1, "0368b40167ff")->errors, S("the last value is cut short"));
-    STR_EQ(read_hex(S("{\"type\":\"cayenne\"}"), 1, "03")->errors, S("the last value is cut short"));
+    STR_EQ(read_hex(S("{\"type\":\"cayenne\"}"), 1, "0368b40167ff")->errors,
+           S("the last value is cut short"));
+    STR_EQ(read_hex(S("{\"type\":\"cayenne\"}"), 1, "03")->errors,
+           S("the last value is cut short"));
     STR_EQ(read_hex(S("{\"type\":\"cayenne\"}"), 1, "")->errors, S("an empty frame"));
     struct text many = text_make(test_arena(), 1000);
     for (int i = 0; i < 80; i++)
@@ -179,17 +190,24 @@ static struct codec_result *flat(struct str fields, struct str answer, enum err 
     struct codec_result *out = arena_new(test_arena(), struct codec_result);
     struct codec *c = arena_new(test_arena(), struct codec);
     struct str why = S("");
-    EQ(parse(c, S("{\"type\":\"js\",\"file\":\"x.js\",\"absent\":{\"probe\":[327.67,-1]}}"), fields, &why), OK);
+    EQ(parse(c, S("{\"type\":\"js\",\"file\":\"x.js\",\"absent\":{\"probe\":[327.67,-1]}}"), fields,
+             &why),
+       OK);
     EQ(codec_flatten(out, c, answer, test_arena()), expected);
     return out;
 }
 
 TEST(nested_answers_become_flat_names)
 {
-    struct codec_result *out = flat(S("{}"), S("{\"data\":{\"a\":{\"b\":1,\"c\":[2,{\"d\":3}]},\"pm2.5\":4,"
-        "\"t\":{\"displayName\":\"T\",\"value\":21.50,\"unit\":\"°C\"},\"e\":{\"data\":7,\"unit\":\"Wh\"},"
-        "\"on\":true,\"s\":\"text\",\"empty\":{},\"n\":null},\"errors\":[\"x\",\"y\"],\"warnings\":[\"z\"]}"), OK);
-    static const char *const names[] = { "a.b", "a.c.0", "a.c.1.d", "pm2.5", "t", "e", "on", "s", "n" };
+    struct codec_result *out = flat(S("{}"),
+                                    S("{\"data\":{\"a\":{\"b\":1,\"c\":[2,{\"d\":3}]},\"pm2.5\":4,"
+                                      "\"t\":{\"displayName\":\"T\",\"value\":21.50,\"unit\":"
+                                      "\"°C\"},\"e\":{\"data\":7,\"unit\":\"Wh\"},"
+                                      "\"on\":true,\"s\":\"text\",\"empty\":{},\"n\":null},"
+                                      "\"errors\":[\"x\",\"y\"],\"warnings\":[\"z\"]}"),
+                                    OK);
+    static const char *const names[] = { "a.b", "a.c.0", "a.c.1.d", "pm2.5", "t",
+                                         "e",   "on",    "s",       "n" };
     EQ(out->count, COUNT(names));
     for (size_t i = 0; i < COUNT(names); i++)
         STR_EQ(out->fields[i].name, str_z(names[i]));
@@ -205,10 +223,15 @@ TEST(nested_answers_become_flat_names)
 
 TEST(a_text_becomes_a_number_only_where_the_profile_says_so)
 {
-    const struct str fields = str_z("{\"coerced\":{\"attr\":\"a\",\"unit\":\"CEL\",\"number\":true},"
-        "\"numeric\":{\"attr\":\"b\",\"unit\":\"MMT\"},\"ranged\":{\"attr\":\"c\",\"min\":0},\"word\":{\"attr\":\"d\"}}");
-    struct codec_result *out = flat(fields, S("{\"data\":{\"coerced\":\" 28.40 \",\"numeric\":\"28.40\","
-        "\"ranged\":\"No Sensor\",\"word\":\"28.40\",\"other\":\"0.00\"}}"), OK);
+    const struct str fields =
+        str_z("{\"coerced\":{\"attr\":\"a\",\"unit\":\"CEL\",\"number\":true},"
+              "\"numeric\":{\"attr\":\"b\",\"unit\":\"MMT\"},\"ranged\":{\"attr\":\"c\",\"min\":0},"
+              "\"word\":{\"attr\":\"d\"}}");
+    struct codec_result *out =
+        flat(fields,
+             S("{\"data\":{\"coerced\":\" 28.40 \",\"numeric\":\"28.40\","
+               "\"ranged\":\"No Sensor\",\"word\":\"28.40\",\"other\":\"0.00\"}}"),
+             OK);
     EQ(out->fields[0].kind, FIELD_NUMBER);
     NEAR(out->fields[0].number, 28.4, 0);
     STR_EQ(out->fields[0].text, S("28.40"));
@@ -250,7 +273,10 @@ TEST(a_hostile_answer_is_bounded)
     (void)flat(S("{}"), S("{}"), ERR_INVALID);
     (void)flat(S("{}"), S(""), ERR_INVALID);
     EQ(flat(S("{}"), S("{\"errors\":[\"wrong port\"]}"), OK)->count, 0);
-    out = flat(S("{}"), S("{\"data\":{\"__proto__\":{\"a\":1},\"b\":{\"__proto__\":2},\"\":3,\"c\":1e999,\"d\":4}}"), OK);
+    out = flat(S("{}"),
+               S("{\"data\":{\"__proto__\":{\"a\":1},\"b\":{\"__proto__\":2},\"\":3,\"c\":1e999,"
+                 "\"d\":4}}"),
+               OK);
     EQ(out->count, 2);
     EQ(out->fields[0].kind, FIELD_MISSING);
     STR_EQ(out->fields[1].name, S("d"));
@@ -259,7 +285,8 @@ TEST(a_hostile_answer_is_bounded)
 
 TEST(the_input_of_a_codec_is_the_frame_and_nothing_else)
 {
-    STR_EQ(codec_input(2, (struct bytes){ (const u8 *)"\x00\xff\x0a", 3 }, (struct wall){ 1767366000123000 }, test_arena()),
+    STR_EQ(codec_input(2, (struct bytes){ (const u8 *)"\x00\xff\x0a", 3 },
+                       (struct wall){ 1767366000123000 }, test_arena()),
            S("{\"bytes\":[0,255,10],\"fPort\":2,\"recvTime\":\"2026-01-02T15:00:00.123Z\"}"));
 }
 
@@ -273,7 +300,8 @@ static struct profiles *shipped(void)
     struct str why = S("");
     for (const struct embedded *e = embedded_files; e->name && n < 500; e++)
         if (str_starts(str_z(e->name), S("data/profiles/")))
-            texts[n++] = (struct profile_text){ str_z(e->name), { (const char *)e->p, (size_t)e->n } };
+            texts[n++] =
+                (struct profile_text){ str_z(e->name), { (const char *)e->p, (size_t)e->n } };
     EQ(profiles_read(out, texts, n, &why, test_arena()), OK);
     STR_EQ(why, S(""));
     return out;
@@ -310,8 +338,10 @@ static void compare(struct str id, const struct codec_result *out, const struct 
     JSON_EACH (v, data) {
         const struct field *f = field_named(out, v->key);
         double number = 0;
-        bool same = f && (f->kind == FIELD_NUMBER ? json_double(&number, v) && number == f->number
-                        : f->kind == FIELD_TEXT   ? str_eq(f->text, json_str(v, test_arena())) : false);
+        bool same = f
+                    && (f->kind == FIELD_NUMBER ? json_double(&number, v) && number == f->number
+                        : f->kind == FIELD_TEXT ? str_eq(f->text, json_str(v, test_arena()))
+                                                : false);
         if (!same)
             test_fail(__FILE__, __LINE__, "%.*s: %.*s", STR(id), STR(v->key));
     }
@@ -327,10 +357,13 @@ TEST(every_example_of_a_table_decodes_as_it_says)
         struct str why = S("");
         if (!str_starts(str_z(e->name), S("data/codecs/examples/")))
             continue;
-        EQ(json_read(&doc, (struct str){ (const char *)e->p, (size_t)e->n }, test_arena(), JSON_STRICT, NULL), OK);
+        EQ(json_read(&doc, (struct str){ (const char *)e->p, (size_t)e->n }, test_arena(),
+                     JSON_STRICT, NULL),
+           OK);
         if (!json_is(json_get(doc, S("codec")), JSON_NULL))
             continue;
-        const struct profile *p = profile_find(profiles, json_str(json_get(doc, S("profile")), test_arena()));
+        const struct profile *p =
+            profile_find(profiles, json_str(json_get(doc, S("profile")), test_arena()));
         TRUE(p && codec_parse(&codec, p, &why, test_arena()) == OK && codec_is_table(&codec));
         JSON_EACH (v, json_get(doc, S("examples"))) {
             struct codec_result *out = arena_new(test_arena(), struct codec_result);
@@ -339,7 +372,8 @@ TEST(every_example_of_a_table_decodes_as_it_says)
             i64 fport = 0;
             struct str id = json_str(json_get(v, S("id")), test_arena());
             TRUE(json_i64(&fport, json_get(v, S("fPort"))));
-            TRUE(hex_read(payload, sizeof payload, &n, json_str(json_get(v, S("bytes")), test_arena())));
+            TRUE(hex_read(payload, sizeof payload, &n,
+                          json_str(json_get(v, S("bytes")), test_arena())));
             EQ(codec_read(out, &codec, (int)fport, (struct bytes){ payload, n }, test_arena()), OK);
             compare(id, out, json_get(json_get(v, S("expected")), S("data")));
             run++;

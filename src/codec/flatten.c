@@ -23,7 +23,7 @@ static bool is_scalar(const struct json *v)
     return v && v->kind != JSON_ARRAY && v->kind != JSON_OBJECT;
 }
 
-/* The value of {value, unit, displayName} (some write "data" for "value"), or NULL for any other object. */
+/* The value of {value, unit, displayName} (some write "data" for "value"); NULL for other objects. */
 static const struct json *measure_value(const struct json *v)
 {
     const struct json *value = json_get(v, S("value"));
@@ -48,12 +48,14 @@ static void add_scalar(struct walk *w, struct str name, const struct json *v)
         codec_add_bool(w->out, w->codec, name, v->kind == JSON_TRUE);
     else
         codec_add_missing(w->out, w->codec, name,
-                          v->kind == JSON_NULL ? S("the codec gives no value") : str_z(json_words(v)));
+                          v->kind == JSON_NULL ? S("the codec gives no value")
+                                               : str_z(json_words(v)));
 }
 
 static bool name_is_sound(struct str name)
 {
-    return name.n > 0 && name.n <= NAME_SIZE_MAX && !str_eq(name, S("__proto__")) && !str_ends(name, S(".__proto__"));
+    return name.n > 0 && name.n <= NAME_SIZE_MAX && !str_eq(name, S("__proto__"))
+           && !str_ends(name, S(".__proto__"));
 }
 
 static void flatten(struct walk *w, struct str name, const struct json *v);
@@ -73,7 +75,8 @@ static void flatten(struct walk *w, struct str name, const struct json *v)
 {
     const struct json *measure = measure_value(v);
     if (!name_is_sound(name)) {
-        codec_complain(&w->out->errors, S("a field's name is empty, too long or __proto__"), w->arena);
+        codec_complain(&w->out->errors, S("a field's name is empty, too long or __proto__"),
+                       w->arena);
         return;
     }
     if (!measure && !is_scalar(v)) {
@@ -100,7 +103,8 @@ enum err codec_flatten(struct codec_result *out, const struct codec *codec, stru
     struct walk w = { out, codec, arena };
     out->count  = 0;
     out->errors = out->warnings = S("");
-    enum err err = json_read(&doc, answer, arena, (struct json_limits){ DEPTH_MAX, VALUES_MAX, false, false }, NULL);
+    enum err err = json_read(&doc, answer, arena,
+                             (struct json_limits){ DEPTH_MAX, VALUES_MAX, false, false }, NULL);
     if (err)
         return err;
     if (!json_is(doc, JSON_OBJECT))
@@ -114,6 +118,7 @@ enum err codec_flatten(struct codec_result *out, const struct codec *codec, stru
         return ERR_INVALID;
     flatten_children(&w, S(""), data);
     if (out->count == FIELDS_MAX)
-        codec_complain(&out->warnings, S("64 fields are the limit: further ones were left out"), arena);
+        codec_complain(&out->warnings, S("64 fields are the limit: further ones were left out"),
+                       arena);
     return OK;
 }

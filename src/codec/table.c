@@ -19,7 +19,7 @@ static const struct { struct str name; u8 size; bool is_signed, big_endian; } ty
 /* ------------------------------------------------------------------ parse */
 
 #define PLACES_MAX 12
-#define SCALE_DIGITS_MAX  1000000000LL             /* times 2^32 stays inside 63 bits, with the offset */
+#define SCALE_DIGITS_MAX 1000000000LL /* times 2^32 stays inside 63 bits, with the offset */
 #define OFFSET_DIGITS_MAX 1000000000000000000LL
 
 static bool ten_times(struct codec_decimal *d, i64 most)
@@ -86,7 +86,8 @@ static const char *parse_numbers(struct codec_row *row, const struct json *v)
         return "codec.fields: scale is a number of at most 12 places";
     if (offset && !(offset->kind == JSON_NUMBER && codec_decimal_read(&row->offset, offset->raw)))
         return "codec.fields: offset is a number of at most 12 places";
-    return align(&row->scale, &row->offset) ? NULL : "codec.fields: scale and offset have too many digits";
+    return align(&row->scale, &row->offset) ? NULL
+                                            : "codec.fields: scale and offset have too many digits";
 }
 
 static bool optional_i64(i64 *out, const struct json *v, i64 least, i64 most)
@@ -115,7 +116,8 @@ static const char *parse_places(struct codec_row *row, const struct json *v)
 
 static const char *parse_words(struct codec_row *row, const struct json *words, struct arena *boot)
 {
-    struct codec_word *list = arena_array(boot, struct codec_word, words && words->members ? words->members : 1);
+    struct codec_word *list =
+        arena_array(boot, struct codec_word, words && words->members ? words->members : 1);
     row->words = list;
     JSON_EACH (v, words) {
         struct codec_word *word = &list[row->words_count++];
@@ -178,8 +180,8 @@ static i64 raw_value(const struct codec_row *row, const u8 *payload)
     return bits >> row->shift;
 }
 
-static void read_row(struct codec_result *out, const struct codec *codec, const struct codec_row *row,
-                     const u8 *payload, struct arena *arena)
+static void read_row(struct codec_result *out, const struct codec *codec,
+                     const struct codec_row *row, const u8 *payload, struct arena *arena)
 {
     i64 raw = raw_value(row, payload);
     if (row->has_absent && raw == row->absent) {
@@ -195,11 +197,12 @@ static void read_row(struct codec_result *out, const struct codec *codec, const 
             codec_add_text(out, codec, row->name, row->words[i].word, arena);
             return;
         }
-    codec_add_missing(out, codec, row->name, str_fmt(arena, "the profile has no word for %lld", (long long)raw));
+    codec_add_missing(out, codec, row->name,
+                      str_fmt(arena, "the profile has no word for %lld", (long long)raw));
 }
 
-void codec_table_read(struct codec_result *out, const struct codec *codec, int fport, struct bytes payload,
-                      struct arena *arena)
+void codec_table_read(struct codec_result *out, const struct codec *codec, int fport,
+                      struct bytes payload, struct arena *arena)
 {
     bool here = false;
     for (u32 i = 0; i < codec->rows_count; i++) {
@@ -214,5 +217,6 @@ void codec_table_read(struct codec_result *out, const struct codec *codec, int f
                                                  STR(row->name)), arena);
     }
     if (!here)
-        codec_complain(&out->errors, str_fmt(arena, "the layout has nothing on port %d", fport), arena);
+        codec_complain(&out->errors, str_fmt(arena, "the layout has nothing on port %d", fport),
+                       arena);
 }
