@@ -12,9 +12,10 @@
  *   river.c    levels along the rivers                     snow.c  the snow-melting pumps
  *   street.c   parking, paddies, children on their way     payload.c  readings as bytes
  *   device.c   a LoRaWAN 1.0.3 class A device              command.c  its MAC commands
+ *   turn.c     when a device sends, repeats, joins         agenda.c   what happens next
  *   radio.c    who hears whom                              air.c   what is on the air now
- *   gateway.c  a packet forwarder                          jit.c   its queue of downlinks
- *   keep.c     what a restart must remember                enrol.c lists for the daemon, HTTP
+ *   gateway.c  a packet forwarder, door.c its sockets      jit.c   its queue of downlinks
+ *   keep.c     what a restart must remember                enrol.c lists for the daemon, http.c
  *   load.c     a load of frames for the benches            watch.c what comes out of the stream
  */
 #include "base/base.h"
