@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* src + public -> dist. The same input gives the same bytes: no time stamps, no absolute paths. */
 import { build } from 'esbuild';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
 const here = new URL('.', import.meta.url).pathname;
@@ -9,7 +9,8 @@ process.chdir(here);
 rmSync('dist', { recursive: true, force: true });
 mkdirSync('dist');
 cpSync('public', 'dist', { recursive: true });
-cpSync('node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs', 'dist/map-worker.js');
+writeFileSync('dist/map-worker.js',
+    readFileSync('node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs', 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n'));
 
 await build({
     entryPoints: { app: 'src/app.js' },

@@ -18,7 +18,8 @@ const PORT = Number(option('--port', 8090));
 const TOKEN = option('--token', null);
 const SIMULATED = !args.includes('--real');
 const DIST = new URL('../dist/', import.meta.url).pathname;
-const CSP = "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'none'; frame-ancestors 'none'";
+const CSP = "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'none'; frame-ancestors 'none'; " +
+    "require-trusted-types-for 'script'; trusted-types default";
 
 /* A small generator of our own: the same city at every start. */
 let seed = 20260210;

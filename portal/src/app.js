@@ -15,6 +15,7 @@ import { makeClock } from './clock.js';
 import { headers, makeApi, tokenKeep } from './api.js';
 import { makeStream } from './stream.js';
 import { makeLive } from './live.js';
+import { icon } from './icons.js';
 import { ageWords, empty, sinceWords } from './parts.js';
 import { wrongScreen } from './screens/wrong.js';
 import { mapScreen } from './screens/map.js';
@@ -136,19 +137,15 @@ function settleFrame() {
     if (simulated) morph(frame.band, [
         h('strong', {}, t('sim.band')), ' / ',
         h('strong', { lang: ctx.lang === 'ja' ? 'en' : 'ja' }, t('sim.other')),
-        h('span', { class: 'band-text' }, ` ${t('sim.text')}${city.speed > 1 ? t('sim.speed', { n: city.speed }) : ''}`),
+        h('span', { class: 'band-text' }, ` ${t('sim.text')}`),
+        city.speed > 1 ? t('sim.speed', { n: city.speed }) : null,
     ]);
     frame.city.textContent = city ? (ctx.lang === 'ja' ? city.name : city.name_en || city.name) || '' : '';
     const here = screen ? (screen.path[0] === 'device' ? 'devices' : screen.path[0]) : '';
     morph(frame.nav, h('ul', {}, NAV.map(([where, word]) => h('li', {},
-        h('a', { href: `#/${where}`, 'aria-current': here === where ? 'page' : null }, navIcon(word), h('span', {}, t(`nav.${word}`)))))));
+        h('a', { href: `#/${where}`, 'aria-current': here === where ? 'page' : null }, icon(word), h('span', {}, t(`nav.${word}`)))))));
     sayLive();
     sayTitle();
-}
-
-const ICONS = { wrong: '▲', map: '⌖', devices: '▤', gateways: '⏶', about: 'i' };
-function navIcon(word) {
-    return h('span', { class: `nav-icon nav-${word}`, 'aria-hidden': 'true' }, ICONS[word]);
 }
 
 function sayTitle() {
@@ -320,6 +317,7 @@ async function loadCity() {
         const before = ctx.city;
         ctx.city = await get('/v1/city');
         settleFrame();
+        tick();
         if (!before || before.simulated !== ctx.city.simulated) redraw();
     } catch { /* the connection line says it */ }
     clearTimeout(loadCity.timer);

@@ -11,8 +11,8 @@ import uPlot from 'uplot';
 import * as say from './say.js';
 import { plan } from './plan.js';
 
-const HEIGHT = 260;
-const DENSE = 250;          /* more points than this are a line without marks */
+const HEIGHT = 272;
+const MARK_PX = 7;          /* points closer than this are a line without marks */
 
 export function makeChart(ctx, box, read) {
     let plot = null, shape = null, s = null, p = null;
@@ -38,7 +38,7 @@ export function makeChart(ctx, box, read) {
                 y: { range: () => [p.low, p.high] },
             },
             axes: [
-                { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: '13px sans-serif', size: 44,
+                { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: '13px sans-serif', size: 54,
                     space: 64, values: (u, ticks) => ticks.map((t, i) => tick(ctx, t, ticks[i - 1])) },
                 { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: '13px sans-serif',
                     size: p.states ? 76 : 60, splits: p.states ? () => p.states.map((_, i) => i) : undefined,
@@ -47,13 +47,17 @@ export function makeChart(ctx, box, read) {
             series: [{}, {
                 stroke: line, width: 2, spanGaps: false,
                 paths: p.states ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-                points: { show: p.x.length <= DENSE, size: 6, fill: line },
+                points: { show: sparse(), size: 6, fill: line },
             }],
             hooks: {
                 draw: [(u) => doubtful(u, doubt)],
                 setCursor: [(u) => tell(u)],
             },
         }, [p.x, p.y], box);
+    }
+
+    function sparse() {
+        return p.x.length <= box.clientWidth / MARK_PX;
     }
 
     function level(n) {
@@ -95,7 +99,7 @@ export function makeChart(ctx, box, read) {
         show(series, gap_s) {
             s = series;
             p = plan(series.points, { gap_s, from_s: series.from / 1000, to_s: ctx.clock.now() / 1000, unit: series.unit });
-            const now = JSON.stringify([s.attr, p.states, p.x.length <= DENSE, p.decimals, ctx.theme()]);
+            const now = JSON.stringify([s.attr, p.states, sparse(), p.decimals, ctx.theme()]);
             if (plot && now === shape) { plot.setData([p.x, p.y]); return; }
             if (plot) plot.destroy();
             if (now !== shape && shape) read.textContent = ctx.t('device.chart.read');

@@ -16,7 +16,7 @@ const TOYAMA = [[137.03, 36.37], [137.44, 36.78]];
 export async function makeMap(ctx, box, { pick, scale }) {
     const colours = read(box);
     const boundary = await (await fetch('toyama-boundary.geojson')).json();
-    setWorkerUrl(new URL('map-worker.js', document.baseURI).href);
+    setWorkerUrl(trusted(new URL('map-worker.js', document.baseURI).href));
 
     const map = new Renderer({
         container: box,
@@ -90,6 +90,13 @@ export async function makeMap(ctx, box, { pick, scale }) {
     };
 }
 
+/* Under Trusted Types a worker's address must be vouched for: this one and no other. */
+function trusted(worker) {
+    if (window.trustedTypes && !window.trustedTypes.defaultPolicy)
+        window.trustedTypes.createPolicy('default', { createScriptURL: (url) => url === worker ? url : null });
+    return worker;
+}
+
 function still() {
     return window.matchMedia('(prefers-reduced-motion: reduce)').matches;
 }
@@ -112,7 +119,7 @@ function style(ctx, boundary, c) {
             geometry: { type: 'Point', coordinates: middle(f.geometry) },
         })),
     };
-    const letters = { 'text-font': ['sans-serif'], 'text-padding': 4 };
+    const letters = { 'text-font': ['Noto Sans JP', 'Hiragino Sans', 'Noto Sans CJK JP', 'sans-serif'], 'text-padding': 4 };
     return {
         version: 8,
         sources: {
@@ -130,11 +137,8 @@ function style(ctx, boundary, c) {
             { id: 'picked', type: 'circle', source: 'points', filter: ['get', 'picked'],
                 paint: { 'circle-radius': 17, 'circle-color': c.paper, 'circle-opacity': 0.7,
                     'circle-stroke-color': c.picked, 'circle-stroke-width': 3 } },
-            { id: 'points', type: 'symbol', source: 'points',
-                layout: { 'icon-image': ['get', 'icon'], 'icon-allow-overlap': true, 'icon-ignore-placement': true,
-                    'symbol-sort-key': ['get', 'rank'] } },
             { id: 'labels', type: 'symbol', source: 'points', filter: ['!=', ['get', 'label'], ''],
-                layout: { ...letters, 'text-field': ['get', 'label'], 'text-size': 12, 'text-line-height': 1.15,
+                layout: { ...letters, 'text-field': ['get', 'label'], 'text-size': 12, 'text-max-width': 40, 'text-line-height': 1.15,
                     'text-variable-anchor': ['top', 'bottom', 'left', 'right'], 'text-radial-offset': 0.95,
                     'text-justify': 'auto', 'symbol-sort-key': ['-', 10, ['get', 'rank']] },
                 paint: { 'text-color': c.text, 'text-halo-color': c.paper, 'text-halo-width': 1.6 } },
@@ -143,6 +147,11 @@ function style(ctx, boundary, c) {
             paint: { 'text-color': c.quiet, 'text-halo-color': c.land, 'text-halo-width': 1.5 } },
             { id: 'names', type: 'symbol', source: 'names', layout: { ...letters, 'text-field': ['get', 'name'], 'text-size': 13 },
                 paint: { 'text-color': c.quiet, 'text-halo-color': c.land, 'text-halo-width': 1.5 } },
+            /* Last, so that it is placed first: labels and names keep clear of the marks. */
+            { id: 'points', type: 'symbol', source: 'points',
+                layout: { 'icon-image': ['get', 'icon'], 'icon-allow-overlap': true,
+                    'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.6, 12, 1],
+                    'symbol-sort-key': ['get', 'rank'] } },
         ],
     };
 }
@@ -156,7 +165,7 @@ function feature({ p, label, picked }) {
         type: 'Feature',
         geometry: { type: 'Point', coordinates: [p.lon, p.lat] },
         properties: {
-            id: p.id, label, picked, rank: (RANK[state] || 1) + (picked ? 5 : 0),
+            id: p.id, label, picked, rank: (RANK[state] || 1) - (kind === 'gateway' ? 0.5 : 0) + (picked ? 5 : 0),
             icon: `${kind}-${state}${p.flag ? '-doubt' : ''}`,
         },
     };

@@ -14,9 +14,9 @@ export function plan(points, { gap_s = null, from_s, to_s }) {
     const good = all.filter((p) => !p.flag);
     const doubtful = all.filter((p) => p.flag);
     const x = [], y = [];
-    let last = null;
+    let last = null, gaps = 0;
     for (const p of good) {
-        if (last !== null && gap_s && p.x - last > gap_s) { x.push((p.x + last) / 2); y.push(null); }
+        if (last !== null && gap_s && p.x - last > gap_s) { x.push((p.x + last) / 2); y.push(null); gaps++; }
         x.push(p.x); y.push(p.y);
         last = p.x;
     }
@@ -24,7 +24,7 @@ export function plan(points, { gap_s = null, from_s, to_s }) {
 
     const [low, high] = states ? [-0.3, states.length - 0.7] : scale(good.length ? good : doubtful);
     return {
-        x, y, all, states, doubtful, low, high,
+        x, y, all, states, doubtful, low, high, gaps,
         from: from_s, to: Math.max(to_s, all.length ? all[all.length - 1].x : to_s),
         outside: doubtful.filter((p) => p.y < low || p.y > high).length,
         decimals: states ? 0 : decimals(high - low),

@@ -127,8 +127,8 @@ export function clockTimeSeconds(ms) {
 }
 
 export function day(lang, ms) {
-    return format(lang, lang === 'ja' ? { month: 'numeric', day: 'numeric', weekday: 'short' }
-                                      : { day: 'numeric', month: 'short' }).format(ms);
+    return lang === 'ja' ? format('ja', { month: 'numeric', day: 'numeric', weekday: 'short' }).format(ms)
+                         : format('en-GB', { day: 'numeric', month: 'short' }).format(ms);
 }
 
 export function dayTime(lang, ms) {

@@ -7,12 +7,14 @@
  */
 import { h } from '../dom.js';
 import { age, battery, empty, mark, name, reading, section, simulatedTag, table, valueOf } from '../parts.js';
+import { plan } from '../plan.js';
 import * as say from '../say.js';
 
 const HOUR_MS = 3600e3;
 const RANGES = [['h6', 6 * HOUR_MS], ['h24', 24 * HOUR_MS], ['d7', 168 * HOUR_MS]];
 const POINTS_MAX = 5000;
 const ROWS_MAX = 100;
+const FRAMES_FIRST = 10;
 const BATTERY = ['batteryLevel', 'batteryVoltage'];
 
 export function deviceScreen(ctx, path) {
@@ -20,6 +22,7 @@ export function deviceScreen(ctx, path) {
     const base = `/v1/devices/${encodeURIComponent(id)}`;
     let range = 'h24';
     let attr = null;
+    let all_frames = false;
     let chart = null, making = null, series = null, shown = null;
 
     async function load() {
@@ -62,7 +65,7 @@ export function deviceScreen(ctx, path) {
                 : [
                     values(ctx, device, limit_s),
                     attr ? chartSection(s, device) : null,
-                    framesSection(ctx, frames),
+                    framesSection(ctx, frames, all_frames, () => { all_frames = true; ctx.redraw(); }),
                     downlinksSection(ctx, downlinks),
                 ],
             facts(ctx, device),
@@ -83,7 +86,7 @@ export function deviceScreen(ctx, path) {
                         onclick: () => choose(() => { range = key; }),
                     }, ctx.t(`device.range.${key}`))))),
             s.points.length ? [
-                h('p', { class: 'chart-words', id: 'chart-words', 'data-key': 'words' }, words(ctx, s, range)),
+                h('p', { class: 'chart-words', id: 'chart-words', 'data-key': 'words' }, words(ctx, s, range, say.silentAfter(device.interval_s))),
                 h('div', { class: 'chart', id: 'chart', role: 'img', 'aria-labelledby': 'chart-words',
                     'data-keep': true, 'data-key': 'chart' }),
                 h('p', { class: 'chart-read', id: 'chart-read', 'data-keep': true, 'data-key': 'read' }, ctx.t('device.chart.read')),
@@ -93,7 +96,7 @@ export function deviceScreen(ctx, path) {
                         : ctx.t('device.table', { n: s.points.length })),
                     h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title },
                         table(ctx, {
-                            id: 'series-table', caption: title, rows: newest.slice(0, ROWS_MAX), key: (p) => p[0],
+                            id: 'series-table', caption: title, hideCaption: true, rows: newest.slice(0, ROWS_MAX), key: (p) => p[0],
                             columns: [
                                 { head: ctx.t('f.observed'), cell: (p) => age(ctx, p[0]) },
                                 { head: title, class: 'num', cell: (p) => valueOf(ctx, { value: p[1], unit: s.unit, flag: p[2] }) },
@@ -161,29 +164,34 @@ function values(ctx, device, limit_s) {
 }
 
 /* What the chart says, for those who cannot see it and for those in a hurry. */
-function words(ctx, s, range) {
-    const usable = s.points.filter((p) => p[1] !== null && p[1] !== undefined);
-    const good = usable.filter((p) => !p[2]);
-    const last = usable[usable.length - 1];
-    const text = { name: label(ctx, s.value), range: ctx.t(`device.range.${range}`) };
-    const flagged = usable.length - good.length;
-    const doubt = flagged ? ` ${ctx.t('device.chart.flagged', { n: flagged })}` : '';
+function words(ctx, s, range, gap_s) {
+    const p = plan(s.points, { gap_s, from_s: s.from / 1000, to_s: ctx.clock.now() / 1000 });
+    const last = p.all[p.all.length - 1];
     if (!last) return ctx.t('device.nopoints');
-    text.last = say.value(ctx.t, last[1], s.unit) + (last[2] ? ` ${last[2]} ${say.flagWord(ctx.t, last[2])}` : '');
-    text.at = say.shortTime(ctx.lang, say.millis(last[0]), ctx.clock.now());
-    if (typeof last[1] !== 'number' || !good.length)
-        return ctx.t('device.chart.states', { ...text, n: usable.length }) + doubt;
-    const numbers = good.map((p) => p[1]).filter((n) => typeof n === 'number');
+    const good = p.all.filter((q) => !q.flag).map((q) => q.y);
+    const text = {
+        name: label(ctx, s.value), range: ctx.t(`device.range.${range}`), n: p.all.length,
+        last: say.value(ctx.t, last.value, s.unit) + (last.flag ? ` ${last.flag} ${say.flagWord(ctx.t, last.flag)}` : ''),
+        at: say.shortTime(ctx.lang, last.x * 1000, ctx.clock.now()),
+    };
+    const notes = [
+        p.doubtful.length ? ctx.t('device.chart.flagged', { n: p.doubtful.length }) : '',
+        p.outside ? ctx.t('device.chart.outside', { n: p.outside }) : '',
+        p.gaps ? ctx.t('device.chart.gap') : '',
+    ].filter(Boolean).map((note) => ` ${note}`).join('');
+    if (p.states || !good.length) return ctx.t('device.chart.states', text) + notes;
     return ctx.t('device.chart.words', {
         ...text,
-        min: say.value(ctx.t, Math.min(...numbers), s.unit),
-        max: say.value(ctx.t, Math.max(...numbers), s.unit),
-    }) + doubt;
+        min: say.value(ctx.t, good.reduce((a, b) => Math.min(a, b)), s.unit),
+        max: say.value(ctx.t, good.reduce((a, b) => Math.max(a, b)), s.unit),
+    }) + notes;
 }
 
-function framesSection(ctx, frames) {
-    return section(ctx.t('device.frames'), 'frames', frames.length ? table(ctx, {
-        id: 'frame-table', caption: ctx.t('device.frames'), hideCaption: true, rows: frames, key: (f) => `${f.id} ${f.direction}`,
+function framesSection(ctx, frames, all, show_all) {
+    if (!frames.length) return section(ctx.t('device.frames'), 'frames', empty(ctx.t('device.noframes')));
+    const shown = all ? frames : frames.slice(0, FRAMES_FIRST);
+    return section(ctx.t('device.frames'), 'frames', table(ctx, {
+        id: 'frame-table', caption: ctx.t('device.frames'), hideCaption: true, rows: shown, key: (f) => `${f.id} ${f.direction}`,
         rowClass: (f) => f.drop ? 'refused' : null,
         columns: [
             { head: ctx.t('f.time'), header: true, class: 'wide', cell: (f) => [direction(ctx, f), ' ', age(ctx, f.time, { none: 'age.none' })] },
@@ -195,7 +203,8 @@ function framesSection(ctx, frames) {
             { head: ctx.t('f.radio'), cell: (f) => [
                 typeof f.dr === 'number' ? `DR${f.dr} ` : null, say.megahertz(f.freq_hz) || '–'] },
         ],
-    }) : empty(ctx.t('device.noframes')));
+    }), shown.length < frames.length ? h('button', { type: 'button', class: 'more', onclick: show_all },
+        ctx.t('wrong.more', { n: frames.length - shown.length })) : null);
 }
 
 const ARROWS = { up: '↑', down: '↓', join: '⇄' };
@@ -209,13 +218,20 @@ function direction(ctx, f) {
 function result(ctx, f) {
     return [
         f.drop ? h('span', { class: 'drop' }, h('span', { 'aria-hidden': 'true' }, '▲ '),
-            `${ctx.t('frame.dropped')}: `, f.words || f.drop,
-            f.words ? h('span', { class: 'mono sub' }, f.drop) : null)
+            `${ctx.t('frame.dropped')}: `, dropWords(ctx, f),
+            h('span', { class: 'mono sub' }, f.drop))
             : f.state ? downlinkState(ctx, f.state, f.reason)
                 : h('span', {}, ctx.t('frame.taken')),
         f.confirmed ? h('span', { class: 'sub' }, ctx.t('f.confirmed')) : null,
         f.mac ? h('span', { class: 'mono sub' }, f.mac) : null,
     ];
+}
+
+/* The server's words are English; the Japanese ones stand in our file under the same name. */
+function dropWords(ctx, f) {
+    const key = `drop.${f.drop}`;
+    const word = ctx.t(key);
+    return word === key ? f.words || '' : word;
 }
 
 function downlinkState(ctx, state, reason) {

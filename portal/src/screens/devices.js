@@ -30,10 +30,10 @@ export function devicesScreen(ctx, path, query) {
             onchange: (e) => look(e.target.value.trim()) })),
         draw: (data) => [
             h('p', { class: 'sum', role: 'status', 'data-key': 'sum' },
-                q ? ctx.t('devices.found', { q, n: say.count(data.total) })
-                    : ctx.t('devices.total', { n: say.count(data.total) }),
-                data.devices.length && data.devices.length < data.total
-                    ? `　${ctx.t('devices.shown', { n: data.devices.length, total: say.count(data.total) })}` : null),
+                q ? ctx.t('devices.found', { q, n: say.count(data.total) }) : null, ' ',
+                data.devices.length < data.total
+                    ? ctx.t('devices.shown', { n: data.devices.length, total: say.count(data.total) })
+                    : q ? null : ctx.t('devices.total', { n: say.count(data.total) })),
             data.devices.length ? list(ctx, data.devices)
                 : q ? empty(ctx.t('devices.none', { q })) : empty(ctx.t('devices.empty')),
             data.devices.length < data.total ? h('button', {
@@ -50,8 +50,8 @@ function list(ctx, devices) {
         columns: [
             { head: ctx.t('f.name'), header: true, class: 'wide', cell: (d) => [
                 h('a', { class: 'rowlink', href: `#/device/${encodeURIComponent(d.dev_eui)}` },
-                    name(ctx, d.name || d.dev_eui)), ' ', simulatedTag(ctx, d.simulated)] },
-            { head: ctx.t('f.state'), cell: (d) => mark(ctx, d.state) },
+                    name(ctx, d.name || d.dev_eui))] },
+            { head: ctx.t('f.state'), cell: (d) => [mark(ctx, d.state), ' ', simulatedTag(ctx, d.simulated)] },
             { head: ctx.t('f.heard'), cell: (d) => age(ctx, d.last_heard) },
             { head: ctx.t('f.kind'), cell: (d) => ctx.kind(d.kind) },
             { head: ctx.t('f.battery'), class: 'num', cell: (d) => battery(ctx, d.battery_pct) },

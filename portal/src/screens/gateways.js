@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The gateways: those not heard first, then the busiest. */
 import { h } from '../dom.js';
+import { bar } from '../icons.js';
 import { age, empty, mark, name, section, simulatedTag, table } from '../parts.js';
 import * as say from '../say.js';
 
@@ -19,7 +20,8 @@ export function gatewaysScreen(ctx, path) {
                 h('p', { class: 'sum' }, ctx.t('gateways.sum', {
                     all: say.count(data.gateways.length),
                     heard: say.count(data.gateways.filter((g) => g.state === 'works' || g.state === 'attention').length),
-                }), ' ', ctx.t('gateways.order')),
+                })),
+                h('p', { class: 'sub' }, ctx.t('gateways.order')),
                 list(ctx, sorted(data.gateways), wanted),
             ] : empty(ctx.t('gateways.empty')),
             unknown(ctx, data.unknown || []),
@@ -50,8 +52,8 @@ function list(ctx, gateways, wanted) {
         columns: [
             { head: ctx.t('f.name'), header: true, class: 'wide', cell: (g) => [
                 h('span', { class: 'strong' }, name(ctx, g.name || g.eui)), ' ',
-                simulatedTag(ctx, g.simulated), h('span', { class: 'mono sub' }, g.eui)] },
-            { head: ctx.t('f.state'), cell: (g) => mark(ctx, g.state) },
+                h('span', { class: 'mono sub' }, g.eui)] },
+            { head: ctx.t('f.state'), cell: (g) => [mark(ctx, g.state), ' ', simulatedTag(ctx, g.simulated)] },
             { head: ctx.t('f.seen'), cell: (g) => age(ctx, g.last_seen) },
             { head: ctx.t('f.load'), cell: (g) => load(ctx, g) },
             { head: ctx.t('f.rxok'), class: 'num', cell: (g) => say.count(g.rx_ok_hour) },
@@ -63,11 +65,10 @@ function list(ctx, gateways, wanted) {
 }
 
 function load(ctx, g) {
-    if (typeof g.load_pct !== 'number') return '–';
+    if (typeof g.load_pct !== 'number' || g.state === 'silent' || g.state === 'never') return '–';
     const pct = Math.max(0, Math.min(100, g.load_pct));
     return h('span', { class: 'load' },
-        h('meter', { min: 0, max: 100, high: 70, value: pct, 'aria-hidden': 'true' }),
-        ` ${say.number(pct, pct < 10 ? 'CEL' : 'P1')}\u00a0%`);
+        bar(pct), ` ${say.number(pct, pct < 10 ? 'CEL' : 'P1')}\u00a0%`);
 }
 
 /* The last acknowledgement ratio the gateway told: 1 or 100, as its packet forwarder counts. */

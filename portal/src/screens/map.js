@@ -6,11 +6,12 @@
  * a weak phone) without anything being lost. People's trackers have no position on either.
  */
 import { h } from '../dom.js';
+import { icon } from '../icons.js';
 import { age, empty, legend, mark, name, section, table, valueOf } from '../parts.js';
 import * as say from '../say.js';
 
 const ORDER = { attention: 0, silent: 1, never: 2, works: 3 };
-const FIRST = 5;
+const FIRST = 3;
 const KINDS = ['river', 'snow', 'weather', 'parking', 'paddy', 'tracker', 'other', 'gateway'];
 const HIDDEN = 'hotaru.map.hidden';
 
@@ -20,7 +21,7 @@ export function mapScreen(ctx, path, query) {
     let points = [];
     let by_entity = new Map();
     let view = null, making = false, failed = false, closed = false, schools = false;
-    let picked = null, all = window.matchMedia('(min-width: 60rem)').matches, aimed = false;
+    let picked = null, all = wide(), aimed = false;
 
     function visible() {
         return points.filter((p) => !hidden.has(p.kind));
@@ -60,7 +61,6 @@ export function mapScreen(ctx, path, query) {
             h('div', { class: 'map-page', 'data-key': 'map-page' },
                 h('section', { class: 'map-list', 'aria-labelledby': 'map-list', 'data-key': 'list' },
                     h('h2', { id: 'map-list', tabindex: '-1' }, all ? ctx.t('map.list') : ctx.t('map.matters')),
-                    h('p', { class: 'sub' }, ctx.t('map.drawn', { n: placed.length, all: list.length }), ' ', ctx.t('provisional')),
                     list.length ? placesTable(shown) : empty(ctx.t('map.empty')),
                     list.length > FIRST ? h('button', {
                         type: 'button', class: 'more', 'aria-expanded': String(all), 'aria-controls': 'map-table',
@@ -73,10 +73,11 @@ export function mapScreen(ctx, path, query) {
                         failed ? h('p', { class: 'map-note', role: 'status' }, ctx.t('map.none'))
                             : view ? null : h('p', { class: 'map-note', role: 'status' }, ctx.t('map.loading')),
                         h('div', { class: 'map-tools', 'data-key': 'tools' },
-                            tool('+', 'map.in', () => view && view.zoom(1)),
-                            tool('−', 'map.out', () => view && view.zoom(-1)),
-                            tool('⤢', 'map.fit', () => view && view.fit())),
+                            tool('plus', 'map.in', () => view && view.zoom(1)),
+                            tool('minus', 'map.out', () => view && view.zoom(-1)),
+                            tool('fit', 'map.fit', () => view && view.fit())),
                         h('div', { class: 'map-scale', id: 'map-scale', 'data-keep': true, 'data-key': 'scale' })),
+                    h('p', { class: 'sub' }, ctx.t('map.drawn', { n: placed.length, all: list.length }), ' ', ctx.t('provisional')),
                     h('p', { class: 'credit' }, ctx.t('about.credit.n03'), schools ? [' · ', ctx.t('about.credit.schools')] : null),
                     pickedPanel(),
                     h('label', { class: 'check' }, h('input', { type: 'checkbox', id: 'schools', checked: schools,
@@ -90,8 +91,10 @@ export function mapScreen(ctx, path, query) {
     function filter() {
         const present = KINDS.filter((k) => points.some((p) => p.kind === k));
         if (present.length < 2) return null;
-        return h('div', { class: 'filter', role: 'group', 'aria-label': ctx.t('map.filter'), 'data-key': 'filter' },
-            present.map((k) => h('button', {
+        const off = present.filter((k) => hidden.has(k)).length;
+        return h('details', { class: 'filter-box', open: wide(), 'data-key': 'filter' },
+            h('summary', {}, ctx.t('map.filter'), off ? ` (${ctx.t('map.filter.off', { n: off })})` : null),
+            h('div', { class: 'filter', role: 'group', 'aria-label': ctx.t('map.filter') }, present.map((k) => h('button', {
                 type: 'button', 'data-key': k, 'aria-pressed': String(!hidden.has(k)),
                 onclick: () => {
                     if (!hidden.delete(k)) hidden.add(k);
@@ -99,7 +102,7 @@ export function mapScreen(ctx, path, query) {
                     ctx.redraw();
                 },
             }, h('span', { 'aria-hidden': 'true' }, hidden.has(k) ? '☐ ' : '☑ '), ctx.kind(k),
-            ` ${points.filter((p) => p.kind === k).length}`)));
+            ` ${points.filter((p) => p.kind === k).length}`))));
     }
 
     function placesTable(rows) {
@@ -111,7 +114,7 @@ export function mapScreen(ctx, path, query) {
                 { head: ctx.t('f.value'), cell: (p) => whatOf(p) },
                 { head: ctx.t('f.observed'), cell: (p) => age(ctx, p.observed_at) },
                 { head: ctx.t('f.place'), class: 'aim', cell: (p) => hasPlace(p)
-                    ? h('button', { type: 'button', class: 'small', onclick: () => aim(p), 'aria-label': `${ctx.t('map.show')}: ${p.name}` }, '⌖')
+                    ? h('button', { type: 'button', class: 'small', onclick: () => aim(p), 'aria-label': `${ctx.t('map.show')}: ${p.name}` }, icon('aim'))
                     : h('span', { class: 'sub' }, ctx.t(p.personal ? 'map.hidden' : 'map.noplace')) },
             ],
         });
@@ -140,7 +143,7 @@ export function mapScreen(ctx, path, query) {
     }
 
     function tool(sign, word, onclick) {
-        return h('button', { type: 'button', 'aria-label': ctx.t(word), title: ctx.t(word), 'data-key': word, onclick }, sign);
+        return h('button', { type: 'button', 'aria-label': ctx.t(word), title: ctx.t(word), 'data-key': word, onclick }, icon(sign));
     }
 
     function aim(p) {
@@ -200,6 +203,10 @@ export function mapScreen(ctx, path, query) {
         load, draw, drawn, heard,
         close: () => { closed = true; if (view) view.close(); },
     };
+}
+
+function wide() {
+    return window.matchMedia('(min-width: 60rem)').matches;
 }
 
 function hasPlace(p) {
