@@ -30,6 +30,7 @@ function decodeUplink(input) {
     channel[1](data, b, at + 2);
     at += 2 + channel[0];
   }
+  if (at < b.length) return { data: data, errors: ["a channel without a type"] };
   return { data: data };
 }
 

@@ -50,6 +50,7 @@ function decodeUplink(input) {
     data[name] = type ? number(b, at + 2, size, type[1]) / type[2] : parts(b, at + 2, vector);
     at += 2 + size;
   }
+  if (at < b.length) return { data: data, errors: ["a channel without a type"] };
   return { data: data };
 }
 

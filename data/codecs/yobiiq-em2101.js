@@ -13,7 +13,7 @@ var info = {
   0x09: [2, function (d, b, i) { d.hardwareVersion = version(b, i); }],
   0x0a: [2, function (d, b, i) { d.firmwareVersion = version(b, i); }],
   0x0b: [1, function (d, b, i) { d.powerEvent = b[i] ? "AC Power On" : "AC Power Off"; }],
-  0x0f: [1, function (d, b, i) { d.deviceClass = "Class " + "ABC"[b[i]]; }],
+  0x0f: [1, function (d, b, i) { d.deviceClass = "Class " + ("ABC"[b[i]] || b[i]); }],
   0x16: [4, function (d, b, i) { d.deviceSerialNumber = u32(b, i); }],
 };
 //        register  name, unit

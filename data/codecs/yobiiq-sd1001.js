@@ -12,7 +12,7 @@ var info = {
   0x09: [2, function (d, b, i) { d.hardwareVersion = version(b, i); }],
   0x0a: [2, function (d, b, i) { d.firmwareVersion = version(b, i); }],
   0x0b: [1, function (d, b, i) { d.powerEvent = b[i] ? "AC Power On" : "AC Power Off"; }],
-  0x0f: [1, function (d, b, i) { d.deviceClass = "Class " + "ABC"[b[i]]; }],
+  0x0f: [1, function (d, b, i) { d.deviceClass = "Class " + ("ABC"[b[i]] || b[i]); }],
   0x16: [5, function (d, b, i) { d.deviceSerialNumber = digits(b, i, 5); }],
 };
 //        code   name, words for 0 and 1 (none: a number)

@@ -381,3 +381,27 @@ TEST(every_example_of_a_table_decodes_as_it_says)
     }
     TRUE(run >= 10);
 }
+
+TEST(no_payload_whatsoever_breaks_a_reader)
+{
+    struct profiles *profiles = shipped();
+    struct codec_result *out = arena_new(test_arena(), struct codec_result);
+    struct codecs codecs;
+    struct arena  event = arena_make(1 << 16);
+    struct str    why   = S("");
+    u64 seed = 1;
+    EQ(codecs_parse(&codecs, profiles, &why, test_arena()), OK);
+    for (int i = 0; i < 20000; i++) {
+        const struct codec *codec = &codecs.of[hash_u64(seed++) % codecs.count];
+        u8     payload[64];
+        size_t n = hash_u64(seed++) % (sizeof payload + 1);
+        for (size_t k = 0; k < n; k++)
+            payload[k] = (u8)hash_u64(seed++);
+        for (size_t k = 1; k < n; k += 4)                /* often a type that Cayenne knows */
+            payload[k] = (u8)(0x64 + payload[k] % 32);
+        arena_reset(&event);
+        enum err err = codec_read(out, codec, 2, (struct bytes){ payload, n }, &event);
+        TRUE(err == (codec_is_table(codec) ? OK : ERR_UNSUPPORTED) && out->count <= FIELDS_MAX);
+    }
+    arena_free(&event);
+}
