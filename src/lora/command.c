@@ -7,11 +7,10 @@
 
 enum { CID_END = CID_NOTIFY_NEW_END_DEVICE + 1 };
 
-#define FIELD(T, name, kind, first, bits) { #name, LORA_##kind, bits, first, offsetof(struct lora_##T, name) },
 #define ROW(id, way, size, since, name, tag) \
-    [LORA_##way][id] = { name, id, LORA_##way, size, since, sizeof(struct lora_##tag), { FIELDS_##tag(FIELD, tag) } },
+    [LORA_##way][id] = COMMAND_KIND(id, way, size, since, name, tag),
 #define EMPTY_ROW(id, way, size, since, name) \
-    [LORA_##way][id] = { name, id, LORA_##way, size, since, 0, { { 0 } } },
+    [LORA_##way][id] = EMPTY_KIND(id, way, size, since, name),
 
 static const struct lora_command_kind kinds[2][CID_END] = { LORA_COMMANDS(ROW, EMPTY_ROW) };
 
@@ -47,7 +46,16 @@ static void put_bits(u8 *p, unsigned first, unsigned bits, u32 value)
         p[at] |= (u8)(v >> 8 * i);
 }
 
-static bool is_bytes(const struct lora_field *f) { return f->kind == LORA_BYTES || f->kind == LORA_KEY; }
+static bool is_bytes(const struct lora_field *f)
+{
+    return f->kind >= LORA_BYTES && f->kind <= LORA_GROUPS;
+}
+
+static bool is_tail(const struct lora_field *f) { return f->bits == 0 || f->kind == LORA_OPT; }
+static bool is_signed(const struct lora_field *f)
+{
+    return f->kind == LORA_INT || f->kind == LORA_SNR || f->kind == LORA_RSSI || f->kind == LORA_OPT;
+}
 
 /* What the bits mean, and back. */
 static i64 meaning(const struct lora_field *f, u32 raw)
@@ -86,7 +94,10 @@ bool lora_command_number(i64 *out, const struct lora_command *c, const struct lo
 {
     if (is_bytes(f))
         return false;
-    *out = meaning(f, get_bits(c->body.p, f->first_bit, f->bits));
+    if (f->kind == LORA_OPT && c->body.n == c->kind->size)
+        *out = -1;
+    else
+        *out = meaning(f, get_bits(c->body.p, f->first_bit, f->bits));
     return true;
 }
 
@@ -103,7 +114,7 @@ static void store(void *member, const struct lora_field *f, i64 value)
 {
     if (f->kind == LORA_FLAG)
         *(bool *)member = value != 0;
-    else if (f->kind == LORA_INT || f->kind == LORA_SNR || f->kind == LORA_RSSI)
+    else if (is_signed(f))
         *(i32 *)member = (i32)value;
     else
         *(u32 *)member = (u32)value;
@@ -113,41 +124,60 @@ static i64 load(const void *member, const struct lora_field *f)
 {
     if (f->kind == LORA_FLAG)
         return *(const bool *)member;
-    if (f->kind == LORA_INT || f->kind == LORA_SNR || f->kind == LORA_RSSI)
+    if (is_signed(f))
         return *(const i32 *)member;
     return *(const u32 *)member;
 }
 
 /* ------------------------------------------------------------------ commands */
 
-/* A command of varying length says its tail's length in the field before the tail. */
-static size_t tail_bytes(const struct lora_command_kind *kind, const struct cur *c)
+/* The bytes of a tail, once the `size` bytes before it are known; `left` is all there is. */
+static size_t tail_bytes(const struct lora_command_kind *kind, const u8 *body, size_t left)
 {
     const struct lora_field *f = kind->field;
-    while (f->name && (!is_bytes(f) || f->bits))
-        f++;
-    if (!f->name || cur_left(c) < kind->size)
+    bool refused = false;
+    for (; f->name && !is_tail(f); f++)
+        refused |= f->kind == LORA_FLAG && get_bits(body, f->first_bit, 1);
+    if (!f->name)
         return 0;
-    return get_bits(c->p, f[-1].first_bit, f[-1].bits);
+    if (f->kind == LORA_REST)
+        return left - kind->size;
+    if (f->kind == LORA_OPT)
+        return refused ? 0 : f->bits / 8u;
+    u32 said = get_bits(body, f[-1].first_bit, f[-1].bits);
+    if (f->kind == LORA_BYTES)
+        return said;
+    size_t groups = 0;
+    for (; said; said &= said - 1)
+        groups++;
+    return 5 * groups;
+}
+
+bool command_next(struct lora_command *out, struct cur *c, const struct lora_command_kind *kind,
+                  size_t bytes_max)
+{
+    struct cur next = *c;
+    cur_u8(&next);
+    if (!kind || cur_left(&next) < kind->size) {
+        c->bad = true;
+        return false;
+    }
+    size_t size = kind->size + tail_bytes(kind, next.p, next.n);
+    out->kind = kind;
+    out->body = cur_take(&next, size);
+    if (next.bad || size + 1 > bytes_max) {
+        c->bad = true;
+        return false;
+    }
+    *c = next;
+    return true;
 }
 
 bool lora_command_next(struct lora_command *out, struct cur *c, enum lora_dir dir)
 {
     if (cur_left(c) == 0)
         return false;
-    struct cur next = *c;
-    out->kind = lora_command_kind(dir, cur_u8(&next));
-    if (!out->kind) {
-        c->bad = true;
-        return false;
-    }
-    out->body = cur_take(&next, out->kind->size + tail_bytes(out->kind, &next));
-    if (next.bad || out->body.n >= LORA_COMMAND_MAX) {
-        c->bad = true;
-        return false;
-    }
-    *c = next;
-    return true;
+    return command_next(out, c, lora_command_kind(dir, c->p[0]), LORA_COMMAND_MAX);
 }
 
 bool lora_command_parse(void *out, size_t struct_size, const struct lora_command *c)
@@ -164,10 +194,8 @@ bool lora_command_parse(void *out, size_t struct_size, const struct lora_command
     return true;
 }
 
-/* One field of the struct into the body; *n grows by a tail. */
-static enum lora_err put_field(u8 *body, size_t *n, const struct lora_field *f, const u8 *in)
+static enum lora_err put_field(u8 *body, const struct lora_field *f, const void *member)
 {
-    const void *member = in + f->member;
     u32 raw;
     if (!is_bytes(f)) {
         if (!coded(&raw, f, load(member, f)))
@@ -176,29 +204,45 @@ static enum lora_err put_field(u8 *body, size_t *n, const struct lora_field *f, 
         return LORA_OK;
     }
     struct bytes b = *(const struct bytes *)member;
-    size_t at = f->first_bit / 8, size = f->bits / 8u;
-    if (!size) {                        /* a tail: as long as the field before it says */
-        size = (size_t)load(in + f[-1].member, f - 1);
-        *n += size;
-    }
-    if (b.n != size || at + size > LORA_COMMAND_MAX - 1)
+    if (b.n != f->bits / 8u)
         return LORA_BAD_FIELD;
-    if (size)
-        memcpy(body + at, b.p, size);
+    memcpy(body + f->first_bit / 8, b.p, b.n);
     return LORA_OK;
 }
 
-enum lora_err lora_command_build(struct buf *out, enum lora_dir dir, u8 cid,
-                                 const void *in, size_t struct_size)
+/* A tail must be as long as the fields before it say. */
+static enum lora_err put_tail(u8 *body, size_t *n, const struct lora_command_kind *kind,
+                              const struct lora_field *f, const void *member)
 {
-    const struct lora_command_kind *kind = lora_command_kind(dir, cid);
+    if (f->kind == LORA_OPT) {
+        size_t want = tail_bytes(kind, body, kind->size);
+        i64 value = load(member, f);
+        *n += want;
+        if ((value == -1) != (want == 0))
+            return LORA_BAD_FIELD;
+        return want ? put_field(body, f, member) : LORA_OK;
+    }
+    struct bytes b = *(const struct bytes *)member;
+    if (*n + b.n > LORA_PAYLOAD_MAX || b.n != tail_bytes(kind, body, kind->size + b.n))
+        return LORA_BAD_FIELD;
+    if (b.n)
+        memcpy(body + f->first_bit / 8, b.p, b.n);
+    *n += b.n;
+    return LORA_OK;
+}
+
+enum lora_err lora_command_build_as(struct buf *out, const struct lora_command_kind *kind,
+                                    const void *in, size_t struct_size)
+{
     if (!kind)
         return LORA_UNKNOWN_COMMAND;
     assert(struct_size == kind->struct_size);
-    u8 whole[LORA_COMMAND_MAX] = { cid };
+    u8 whole[LORA_PAYLOAD_MAX] = { kind->cid };
     size_t n = 1u + kind->size;
     for (const struct lora_field *f = kind->field; f->name; f++) {
-        enum lora_err err = put_field(whole + 1, &n, f, in);
+        const void *member = (const u8 *)in + f->member;
+        enum lora_err err = is_tail(f) ? put_tail(whole + 1, &n, kind, f, member)
+                                       : put_field(whole + 1, f, member);
         if (err)
             return err;
     }
@@ -206,6 +250,12 @@ enum lora_err lora_command_build(struct buf *out, enum lora_dir dir, u8 cid,
         return LORA_NO_ROOM;
     buf_put(out, (struct bytes){ whole, n });
     return LORA_OK;
+}
+
+enum lora_err lora_command_build(struct buf *out, enum lora_dir dir, u8 cid,
+                                 const void *in, size_t struct_size)
+{
+    return lora_command_build_as(out, lora_command_kind(dir, cid), in, struct_size);
 }
 
 /* ------------------------------------------------------------------ words */
@@ -225,6 +275,8 @@ static void field_text(struct text *out, const struct lora_command *c, const str
         text_fmt(out, "0x%04llx", (unsigned long long)v);
     else if (f->kind == LORA_ADDR)
         text_fmt(out, "%08llx", (unsigned long long)v);
+    else if (f->kind == LORA_OPT && v < 0)
+        text_char(out, '-');
     else if (f->kind == LORA_CLASS && (v == 0 || v == 2))
         text_char(out, v ? 'C' : 'A');
     else

@@ -355,6 +355,8 @@ void lora_derive_wor_s_enc(u8 out[16], const struct lora_key *root_wor_s, u32 de
  *     NUM unsigned   FLAG bool   INT two's complement   HZ 24-bit frequency   HEX a mask
  *     ADDR DevAddr   CLASS 0 A, 2 C   SNR raw - 20 dB   RSSI -15 - raw dBm   BYTES wire order
  *     KEY is BYTES that are never printed
+ * Only as the last field, a tail: BYTES of 0 bits, as many as the field before says; REST, all that
+ * is left; GROUPS, 5 bytes for each bit of the field before; OPT, absent (-1) when a FLAG is set.
  */
 #define FIELDS_minor(F, T) F(T, minor, NUM, 0, 4)
 #define FIELDS_reset_ind FIELDS_minor
@@ -516,20 +518,20 @@ enum {
 enum lora_since { SINCE_1_0, SINCE_1_1, CLASS_B, RELAY };
 enum lora_field_kind {
     LORA_NUM, LORA_FLAG, LORA_INT, LORA_HZ, LORA_HEX, LORA_ADDR, LORA_CLASS, LORA_SNR, LORA_RSSI,
-    LORA_BYTES, LORA_KEY
+    LORA_BYTES, LORA_KEY, LORA_REST, LORA_GROUPS, LORA_OPT
 };
-enum { LORA_FIELDS_MAX = 9, LORA_COMMAND_MAX = 27 };    /* the CID counted */
+enum { LORA_FIELDS_MAX = 11, LORA_COMMAND_MAX = 27 };   /* of a MAC command, the CID counted */
 
 struct lora_field {
     const char *name;           /* NULL after the last */
     u8  kind;                   /* enum lora_field_kind */
-    u8  bits;                   /* 0: the rest of a command of varying length */
+    u8  bits;                   /* 0: a tail */
     u16 first_bit;
     u16 member;                 /* offset in the command's struct */
 };
 struct lora_command_kind {
-    const char *name;
-    u8 cid, dir, size, since;   /* size without the CID; FilterListReq adds filter_list_len */
+    const char *name, *tag;     /* tag: the struct's name without lora_; NULL without fields */
+    u8 cid, dir, size, since;   /* size without the CID and the tail */
     u16 struct_size;
     struct lora_field field[LORA_FIELDS_MAX + 1];
 };
@@ -549,6 +551,8 @@ bool lora_command_next(struct lora_command *out, struct cur *c, enum lora_dir di
 bool lora_command_parse(void *out, size_t struct_size, const struct lora_command *c);
 enum lora_err lora_command_build(struct buf *out, enum lora_dir dir, u8 cid,
                                  const void *in, size_t struct_size);
+enum lora_err lora_command_build_as(struct buf *out, const struct lora_command_kind *kind,
+                                    const void *in, size_t struct_size);
 /* A command without fields. */
 static inline enum lora_err lora_command_build_empty(struct buf *out, enum lora_dir dir, u8 cid)
 {
@@ -580,6 +584,9 @@ void lora_commands_text(struct text *out, struct bytes commands, enum lora_dir d
 #define LORA_TYPE_RSSI  i32
 #define LORA_TYPE_BYTES struct bytes
 #define LORA_TYPE_KEY   struct bytes
+#define LORA_TYPE_REST  struct bytes
+#define LORA_TYPE_GROUPS struct bytes
+#define LORA_TYPE_OPT   i32
 #define LORA_MEMBER(T, name, kind, first, bits) LORA_TYPE_##kind name;
 #define LORA_PAIR(id, way, size, since, name, tag) \
     struct lora_##tag { FIELDS_##tag(LORA_MEMBER, tag) }; \
@@ -594,6 +601,157 @@ void lora_commands_text(struct text *out, struct bytes commands, enum lora_dir d
     }
 #define LORA_NO_PAIR(id, way, size, since, name)
 LORA_COMMANDS(LORA_PAIR, LORA_NO_PAIR)
+
+/* ------------------------------------------------------------------ packages */
+
+/*
+ * The application layer packages use the same kind of list: TS003 clock synchronisation (port 202),
+ * TS004 fragmentation (201), TS005 remote multicast setup (200), each in versions 1 and 2. A field
+ * or command that differs between the versions has a struct of its own, _v1 or _v2.
+ */
+enum lora_package { PACKAGE_CLOCK, PACKAGE_FRAGMENT, PACKAGE_MULTICAST, LORA_PACKAGES };
+
+#define FIELDS_package_version_ans(F, T) \
+    F(T, package_identifier, NUM, 0, 8) F(T, package_version, NUM, 8, 8)
+#define FIELDS_app_time_req(F, T) \
+    F(T, device_time, NUM, 0, 32) F(T, token_req, NUM, 32, 4) F(T, ans_required, FLAG, 36, 1)
+#define FIELDS_app_time_ans(F, T) F(T, time_correction, INT, 0, 32) F(T, token_ans, NUM, 32, 4)
+#define FIELDS_app_time_periodicity_req(F, T) F(T, period, NUM, 0, 4)
+#define FIELDS_app_time_periodicity_ans(F, T) \
+    F(T, not_supported, FLAG, 0, 1) F(T, time, NUM, 8, 32)
+#define FIELDS_force_resync_req(F, T) F(T, nb_transmissions, NUM, 0, 3)
+#define FIELDS_frag_status_req(F, T) F(T, participants, FLAG, 0, 1) F(T, frag_index, NUM, 1, 2)
+#define FIELDS_frag_status_ans_v1(F, T) \
+    F(T, frag_index, NUM, 14, 2) F(T, nb_frag_received, NUM, 0, 14) F(T, missing_frag, NUM, 16, 8) \
+    F(T, not_enough_matrix_memory, FLAG, 24, 1)
+#define FIELDS_frag_status_ans_v2(F, T) \
+    F(T, memory_error, FLAG, 0, 1) F(T, mic_error, FLAG, 1, 1) \
+    F(T, session_does_not_exist, FLAG, 2, 1) F(T, frag_index, NUM, 22, 2) \
+    F(T, nb_frag_received, NUM, 8, 14) F(T, missing_frag, NUM, 24, 8)
+#define FIELDS_frag_setup_req_v1(F, T) \
+    F(T, frag_index, NUM, 4, 2) F(T, mc_group_bit_mask, NUM, 0, 4) F(T, nb_frag, NUM, 8, 16) \
+    F(T, frag_size, NUM, 24, 8) F(T, block_ack_delay, NUM, 32, 3) \
+    F(T, fragmentation_matrix, NUM, 35, 3) F(T, padding, NUM, 40, 8) F(T, descriptor, BYTES, 48, 32)
+#define FIELDS_frag_setup_req_v2(F, T) \
+    F(T, frag_index, NUM, 4, 2) F(T, mc_group_bit_mask, NUM, 0, 4) F(T, nb_frag, NUM, 8, 16) \
+    F(T, frag_size, NUM, 24, 8) F(T, block_ack_delay, NUM, 32, 3) F(T, frag_algo, NUM, 35, 3) \
+    F(T, ack_reception, FLAG, 38, 1) F(T, padding, NUM, 40, 8) F(T, descriptor, BYTES, 48, 32) \
+    F(T, session_cnt, NUM, 80, 16) F(T, mic, BYTES, 96, 32)
+#define FIELDS_frag_setup_ans_v1(F, T) \
+    F(T, encoding_unsupported, FLAG, 0, 1) F(T, not_enough_memory, FLAG, 1, 1) \
+    F(T, frag_session_index_not_supported, FLAG, 2, 1) F(T, wrong_descriptor, FLAG, 3, 1) \
+    F(T, frag_index, NUM, 6, 2)
+#define FIELDS_frag_setup_ans_v2(F, T) \
+    F(T, frag_algo_unsupported, FLAG, 0, 1) F(T, not_enough_memory, FLAG, 1, 1) \
+    F(T, frag_index_unsupported, FLAG, 2, 1) F(T, wrong_descriptor, FLAG, 3, 1) \
+    F(T, session_cnt_replay, FLAG, 4, 1) F(T, frag_index, NUM, 6, 2)
+#define FIELDS_frag_delete_req(F, T) F(T, frag_index, NUM, 0, 2)
+#define FIELDS_frag_delete_ans(F, T) \
+    F(T, frag_index, NUM, 0, 2) F(T, session_does_not_exist, FLAG, 2, 1)
+#define FIELDS_frag_block_received_req(F, T) F(T, frag_index, NUM, 0, 2) F(T, mic_error, FLAG, 2, 1)
+#define FIELDS_frag_block_received_ans(F, T) F(T, frag_index, NUM, 0, 2)
+#define FIELDS_data_fragment(F, T) \
+    F(T, frag_index, NUM, 14, 2) F(T, n, NUM, 0, 14) F(T, data, REST, 16, 0)
+#define FIELDS_mc_status_req(F, T) F(T, req_group_mask, NUM, 0, 4)
+/* groups: | McGroupID 1 | McAddr 4 | for each */
+#define FIELDS_mc_status_ans(F, T) \
+    F(T, nb_total_groups, NUM, 4, 3) F(T, ans_group_mask, NUM, 0, 4) F(T, groups, GROUPS, 8, 0)
+#define FIELDS_mc_setup_req(F, T) \
+    F(T, mc_group_id, NUM, 0, 2) F(T, mc_addr, ADDR, 8, 32) F(T, mc_key_encrypted, KEY, 40, 128) \
+    F(T, min_mc_f_count, NUM, 168, 32) F(T, max_mc_f_count, NUM, 200, 32)
+#define FIELDS_mc_setup_ans(F, T) F(T, mc_group_id, NUM, 0, 2) F(T, id_error, FLAG, 2, 1)
+#define FIELDS_mc_delete_req(F, T) F(T, mc_group_id, NUM, 0, 2)
+#define FIELDS_mc_delete_ans(F, T) F(T, mc_group_id, NUM, 0, 2) F(T, mc_group_undefined, FLAG, 2, 1)
+#define FIELDS_mc_class_c_req(F, T) \
+    F(T, mc_group_id, NUM, 0, 2) F(T, session_time, NUM, 8, 32) F(T, session_timeout, NUM, 40, 4) \
+    F(T, dl_frequency_hz, HZ, 48, 24) F(T, data_rate, NUM, 72, 8)
+#define FIELDS_mc_class_b_req(F, T) \
+    F(T, mc_group_id, NUM, 0, 2) F(T, session_time, NUM, 8, 32) F(T, periodicity, NUM, 44, 3) \
+    F(T, session_timeout, NUM, 40, 4) F(T, dl_frequency_hz, HZ, 48, 24) F(T, data_rate, NUM, 72, 8)
+#define FIELDS_mc_session_ans_v1(F, T) \
+    F(T, mc_group_id, NUM, 0, 2) F(T, dr_error, FLAG, 2, 1) F(T, freq_error, FLAG, 3, 1) \
+    F(T, mc_group_undefined, FLAG, 4, 1) F(T, time_to_start, OPT, 8, 24)
+#define FIELDS_mc_session_ans_v2(F, T) \
+    F(T, mc_group_id, NUM, 0, 2) F(T, dr_error, FLAG, 2, 1) F(T, freq_error, FLAG, 3, 1) \
+    F(T, mc_group_undefined, FLAG, 4, 1) F(T, start_missed, FLAG, 5, 1) \
+    F(T, time_to_start, OPT, 8, 24)
+
+/* package, CID, direction, bytes, versions (a bit each), name, struct */
+#define LORA_PACKAGE_COMMANDS(X, E) \
+    E(CLOCK,     0x00, DOWN,  0, 3, "PackageVersionReq") \
+    X(CLOCK,     0x00, UP,    2, 3, "PackageVersionAns",           package_version_ans) \
+    X(CLOCK,     0x01, UP,    5, 3, "AppTimeReq",                  app_time_req) \
+    X(CLOCK,     0x01, DOWN,  5, 3, "AppTimeAns",                  app_time_ans) \
+    X(CLOCK,     0x02, DOWN,  1, 3, "DeviceAppTimePeriodicityReq", app_time_periodicity_req) \
+    X(CLOCK,     0x02, UP,    5, 3, "DeviceAppTimePeriodicityAns", app_time_periodicity_ans) \
+    X(CLOCK,     0x03, DOWN,  1, 1, "ForceDeviceResyncReq",        force_resync_req) \
+    X(CLOCK,     0x03, DOWN,  1, 2, "ForceDeviceResyncCmd",        force_resync_req) \
+    E(FRAGMENT,  0x00, DOWN,  0, 3, "PackageVersionReq") \
+    X(FRAGMENT,  0x00, UP,    2, 3, "PackageVersionAns",           package_version_ans) \
+    X(FRAGMENT,  0x01, DOWN,  1, 3, "FragSessionStatusReq",        frag_status_req) \
+    X(FRAGMENT,  0x01, UP,    4, 1, "FragSessionStatusAns",        frag_status_ans_v1) \
+    X(FRAGMENT,  0x01, UP,    4, 2, "FragSessionStatusAns",        frag_status_ans_v2) \
+    X(FRAGMENT,  0x02, DOWN, 10, 1, "FragSessionSetupReq",         frag_setup_req_v1) \
+    X(FRAGMENT,  0x02, DOWN, 16, 2, "FragSessionSetupReq",         frag_setup_req_v2) \
+    X(FRAGMENT,  0x02, UP,    1, 1, "FragSessionSetupAns",         frag_setup_ans_v1) \
+    X(FRAGMENT,  0x02, UP,    1, 2, "FragSessionSetupAns",         frag_setup_ans_v2) \
+    X(FRAGMENT,  0x03, DOWN,  1, 3, "FragSessionDeleteReq",        frag_delete_req) \
+    X(FRAGMENT,  0x03, UP,    1, 3, "FragSessionDeleteAns",        frag_delete_ans) \
+    X(FRAGMENT,  0x04, UP,    1, 2, "FragDataBlockReceivedReq",    frag_block_received_req) \
+    X(FRAGMENT,  0x04, DOWN,  1, 2, "FragDataBlockReceivedAns",    frag_block_received_ans) \
+    X(FRAGMENT,  0x08, DOWN,  2, 3, "DataFragment",                data_fragment) \
+    E(MULTICAST, 0x00, DOWN,  0, 3, "PackageVersionReq") \
+    X(MULTICAST, 0x00, UP,    2, 3, "PackageVersionAns",           package_version_ans) \
+    X(MULTICAST, 0x01, DOWN,  1, 3, "McGroupStatusReq",            mc_status_req) \
+    X(MULTICAST, 0x01, UP,    1, 3, "McGroupStatusAns",            mc_status_ans) \
+    X(MULTICAST, 0x02, DOWN, 29, 3, "McGroupSetupReq",             mc_setup_req) \
+    X(MULTICAST, 0x02, UP,    1, 3, "McGroupSetupAns",             mc_setup_ans) \
+    X(MULTICAST, 0x03, DOWN,  1, 3, "McGroupDeleteReq",            mc_delete_req) \
+    X(MULTICAST, 0x03, UP,    1, 3, "McGroupDeleteAns",            mc_delete_ans) \
+    X(MULTICAST, 0x04, DOWN, 10, 3, "McClassCSessionReq",          mc_class_c_req) \
+    X(MULTICAST, 0x04, UP,    1, 1, "McClassCSessionAns",          mc_session_ans_v1) \
+    X(MULTICAST, 0x04, UP,    1, 2, "McClassCSessionAns",          mc_session_ans_v2) \
+    X(MULTICAST, 0x05, DOWN, 10, 3, "McClassBSessionReq",          mc_class_b_req) \
+    X(MULTICAST, 0x05, UP,    1, 1, "McClassBSessionAns",          mc_session_ans_v1) \
+    X(MULTICAST, 0x05, UP,    1, 2, "McClassBSessionAns",          mc_session_ans_v2)
+
+/* The structs, each once. */
+#define LORA_PACKAGE_STRUCTS(X) \
+    X(package_version_ans) X(app_time_req) X(app_time_ans) X(app_time_periodicity_req) \
+    X(app_time_periodicity_ans) X(force_resync_req) X(frag_status_req) X(frag_status_ans_v1) \
+    X(frag_status_ans_v2) X(frag_setup_req_v1) X(frag_setup_req_v2) X(frag_setup_ans_v1) \
+    X(frag_setup_ans_v2) X(frag_delete_req) X(frag_delete_ans) X(frag_block_received_req) \
+    X(frag_block_received_ans) X(data_fragment) X(mc_status_req) X(mc_status_ans) X(mc_setup_req) \
+    X(mc_setup_ans) X(mc_delete_req) X(mc_delete_ans) X(mc_class_c_req) X(mc_class_b_req) \
+    X(mc_session_ans_v1) X(mc_session_ans_v2)
+
+/* NULL: unknown. `version` 1 or 2. */
+const struct lora_command_kind *lora_package_kind(enum lora_package package, u8 version,
+                                                  enum lora_dir dir, u8 cid);
+/* As lora_command_next, over a payload of the package's port. */
+bool lora_package_next(struct lora_command *out, struct cur *c, enum lora_package package,
+                       u8 version, enum lora_dir dir);
+/* As the pairs of MAC commands; build takes the kind, since one struct may serve several. */
+#define LORA_PACKAGE_PAIR(tag_)                                                                     \
+    struct lora_##tag_ { FIELDS_##tag_(LORA_MEMBER, tag_) };                                        \
+    static inline bool lora_##tag_##_parse(struct lora_##tag_ *out, const struct lora_command *c)   \
+    {                                                                                               \
+        return c->kind->tag && strcmp(c->kind->tag, #tag_) == 0                                     \
+            && lora_command_parse(out, sizeof(*out), c);                                            \
+    }                                                                                               \
+    static inline enum lora_err lora_##tag_##_build(struct buf *out,                                \
+                                                    const struct lora_command_kind *kind,           \
+                                                    const struct lora_##tag_ *in)                   \
+    {                                                                                               \
+        return lora_command_build_as(out, kind, in, sizeof(*in));                                   \
+    }
+LORA_PACKAGE_STRUCTS(LORA_PACKAGE_PAIR)
+
+/* TS004: fragments are counted from 1. The first ones are the data itself, cut in `size` bytes and
+ * the last one filled with zeros; those beyond are sums (XOR) of half of them, chosen by a
+ * pseudo-random row. Version 1 counts draws, version 2 distinct members. */
+enum { LORA_FRAGMENTS_MAX = 16383 };
+void lora_fragment(u8 *out, struct bytes data, size_t size, u16 n, u8 version);
 
 /* ------------------------------------------------------------------ regions */
 

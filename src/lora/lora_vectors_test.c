@@ -535,7 +535,7 @@ static void airtime(const struct vector *v)
 
 TEST(every_airtime_vector_holds) { each("airtime", 20, airtime); }
 
-/* ------------------------------------------------------------------ MAC commands */
+/* ------------------------------------------------------------------ commands */
 
 /* The vectors' spelling of a field: our units stand in the name. */
 static const char *vector_name(const struct lora_field *f)
@@ -547,19 +547,35 @@ static const char *vector_name(const struct lora_field *f)
 static i64 expected_number(const struct json *e, const struct lora_field *f)
 {
     const char *key = vector_name(f);
+    if (f->kind == LORA_OPT && !has(e, key))
+        return -1;
     if (f->kind == LORA_CLASS)
         return str_eq(text_in(e, key), S("C")) ? 2 : 0;
     return f->kind == LORA_HEX || f->kind == LORA_ADDR ? (i64)be_in(e, key) : num_in(e, key);
 }
 
+/* What the expected value looks like in the air; groups are a list of objects in JSON. */
+static struct bytes expected_bytes(const struct json *e, const struct lora_field *f)
+{
+    if (f->kind != LORA_GROUPS)
+        return hex_in(e, vector_name(f));
+    u8 *p = arena_array(test_arena(), u8, 20);
+    struct buf b = buf_of(p, 20);
+    JSON_EACH (group, json_get(e, S("groups"))) {
+        buf_u8(&b, (u8)num_in(group, "mc_group_id"));
+        buf_u32le(&b, (u32)be_in(group, "mc_addr"));
+    }
+    return buf_bytes(&b);
+}
+
 static void put_member(u8 *in, const struct json *e, const struct lora_field *f)
 {
     void *member = in + f->member;
-    if (f->kind == LORA_BYTES || f->kind == LORA_KEY)
-        *(struct bytes *)member = hex_in(e, vector_name(f));
+    if (f->kind >= LORA_BYTES && f->kind <= LORA_GROUPS)
+        *(struct bytes *)member = expected_bytes(e, f);
     else if (f->kind == LORA_FLAG)
         *(bool *)member = expected_number(e, f) != 0;
-    else if (f->kind == LORA_INT || f->kind == LORA_SNR || f->kind == LORA_RSSI)
+    else if (f->kind == LORA_INT || f->kind == LORA_SNR || f->kind == LORA_RSSI || f->kind == LORA_OPT)
         *(i32 *)member = (i32)expected_number(e, f);
     else
         *(u32 *)member = (u32)expected_number(e, f);
@@ -574,37 +590,99 @@ static void decoded(const struct vector *v, const struct lora_command *c)
         if (lora_command_number(&number, c, f))
             HOLDS(v, number == expected_number(e, f));
         else
-            HOLDS(v, bytes_eq(lora_command_bytes(c, f), hex_in(e, vector_name(f))));
+            HOLDS(v, bytes_eq(lora_command_bytes(c, f), expected_bytes(e, f)));
     }
     HOLDS(v, fields == e->members);
 }
 
-static void mac_command(const struct vector *v)
+/* Read, compared, and built again from what was read and from what was expected. */
+static void both_ways(const struct vector *v, const struct lora_command *command)
 {
     const struct json *e = json_get(v->json, S("expect"));
-    enum lora_dir dir = num_in(v->json, "uplink") ? LORA_UP : LORA_DOWN;
+    const struct lora_command_kind *kind = command->kind;
     struct bytes b = hex_in(v->json, "bytes");
-    struct cur c = cur_of(b);
-    struct lora_command command;
-    u8 room[LORA_COMMAND_MAX], again[LORA_COMMAND_MAX];
-    alignas(max_align_t) u8 in[64] = { 0 };
+    u8 room[LORA_PAYLOAD_MAX], again[LORA_PAYLOAD_MAX];
+    alignas(max_align_t) u8 in[80] = { 0 };
     struct buf out = BUF(room), mirrored = BUF(again);
+    HOLDS(v, str_eq_nocase(str_z(kind->name), text_in(v->json, "command")));
+    HOLDS(v, kind->struct_size <= sizeof in);
+    decoded(v, command);
+    for (const struct lora_field *f = kind->field; f->name; f++)
+        put_member(in, e, f);
+    HOLDS(v, lora_command_build_as(&out, kind, in, kind->struct_size) == LORA_OK && same(b, &out));
+    HOLDS(v, lora_command_parse(in, kind->struct_size, command));
+    HOLDS(v, lora_command_build_as(&mirrored, kind, in, kind->struct_size) == LORA_OK);
+    HOLDS(v, same(b, &mirrored));
+}
+
+static void mac_command(const struct vector *v)
+{
+    enum lora_dir dir = num_in(v->json, "uplink") ? LORA_UP : LORA_DOWN;
+    struct cur c = cur_of(hex_in(v->json, "bytes"));
+    struct lora_command command;
     if (!lora_command_next(&command, &c, dir)) {
         wrong(__LINE__, v, "unknown or cut off");
         return;
     }
     HOLDS(v, cur_left(&c) == 0 && !c.bad);
-    HOLDS(v, str_eq_nocase(str_z(command.kind->name), text_in(v->json, "command")));
     HOLDS(v, lora_command_by_name(text_in(v->json, "command")) == command.kind);
-    decoded(v, &command);
-
-    size_t size = command.kind->struct_size;
-    HOLDS(v, size <= sizeof in);
-    for (const struct lora_field *f = command.kind->field; f->name; f++)
-        put_member(in, e, f);
-    HOLDS(v, lora_command_build(&out, dir, b.p[0], in, size) == LORA_OK && same(b, &out));
-    HOLDS(v, lora_command_parse(in, size, &command));
-    HOLDS(v, lora_command_build(&mirrored, dir, b.p[0], in, size) == LORA_OK && same(b, &mirrored));
+    both_ways(v, &command);
 }
 
 TEST(every_mac_command_vector_holds_in_both_directions) { each("mac-command", 74, mac_command); }
+
+static void package_command(const struct vector *v)
+{
+    enum lora_dir dir = num_in(v->json, "uplink") ? LORA_UP : LORA_DOWN;
+    struct str version = text_in(v->json, "package"), name = str_cut(&version, '/');
+    enum lora_package package = str_eq(name, S("clocksync"))     ? PACKAGE_CLOCK
+                              : str_eq(name, S("fragmentation")) ? PACKAGE_FRAGMENT
+                                                                 : PACKAGE_MULTICAST;
+    struct cur c = cur_of(hex_in(v->json, "bytes"));
+    struct lora_command command;
+    if (!lora_package_next(&command, &c, package, (u8)(version.p[1] - '0'), dir)) {
+        wrong(__LINE__, v, "unknown or cut off");
+        return;
+    }
+    HOLDS(v, cur_left(&c) == 0 && !c.bad);
+    both_ways(v, &command);
+}
+
+TEST(every_package_command_vector_holds_in_both_directions) { each("applayer-command", 61, package_command); }
+
+static void fragments(const struct vector *v)
+{
+    struct bytes data = hex_in(v->json, "data");
+    size_t size = (size_t)num_in(v->json, "fragment_size");
+    u8 version = str_eq(text_in(v->json, "version"), S("TS004-1.0.0")) ? 1 : 2, out[32], want[32];
+    u16 n = 0;
+    HOLDS(v, size <= sizeof out);
+    JSON_EACH (f, json_get(v->json, S("fragments"))) {
+        size_t length = 0;
+        HOLDS(v, hex_read(want, sizeof want, &length, json_str(f, test_arena())) && length == size);
+        lora_fragment(out, data, size, ++n, version);
+        HOLDS(v, bytes_eq((struct bytes){ out, size }, (struct bytes){ want, size }));
+    }
+    HOLDS(v, n == 20);
+}
+
+TEST(every_fragment_vector_holds) { each("fragmentation", 2, fragments); }
+
+/* Nothing is left out: the kinds tested above are all the kinds there are. */
+TEST(all_287_vectors_are_tested)
+{
+    static const struct { const char *kind; int n; } tested[] = {
+        { "data", 28 }, { "data-parse", 1 }, { "payload-crypto", 4 }, { "mic", 4 }, { "join-request", 9 },
+        { "rejoin-request", 5 }, { "join-accept", 6 }, { "join-accept-mic", 2 }, { "key-derivation", 31 },
+        { "multicast-key", 5 }, { "rfc3394-keywrap", 6 }, { "classb-ping-offset", 2 },
+        { "classb-next-ping-slot", 5 }, { "beacon", 4 }, { "cflist", 3 }, { "mac-command", 74 },
+        { "applayer-command", 61 }, { "fragmentation", 2 }, { "netid-devaddr-prefix", 8 }, { "fctrl", 5 },
+        { "relay", 2 }, { "airtime", 20 },
+    };
+    const struct json *doc = load(HOTARU_SOURCE "/test/vector/vectors.json");
+    int all = 0;
+    for (size_t i = 0; i < COUNT(tested); i++)
+        all += tested[i].n;
+    EQ(all, 287);
+    EQ(json_get(doc, S("vectors"))->members, 287);
+}
