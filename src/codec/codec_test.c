@@ -221,6 +221,16 @@ TEST(nested_answers_become_flat_names)
     STR_EQ(out->warnings, S("z"));
 }
 
+TEST(an_object_is_a_measure_only_when_it_says_nothing_else)
+{
+    struct codec_result *out = flat(S("{}"), S("{\"data\":{\"m\":{\"value\":1,\"age\":2},"
+                                               "\"v\":{\"value\":[3]},\"u\":{\"unit\":4}}}"), OK);
+    static const char *const names[] = { "m.value", "m.age", "v.value.0", "u.unit" };
+    EQ(out->count, COUNT(names));
+    for (size_t i = 0; i < COUNT(names); i++)
+        STR_EQ(out->fields[i].name, str_z(names[i]));
+}
+
 TEST(a_text_becomes_a_number_only_where_the_profile_says_so)
 {
     const struct str fields =

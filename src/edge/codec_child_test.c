@@ -354,6 +354,13 @@ static void hear(void *of, const struct codec_answer *answer)
     h->refusals[h->n++] = answer->refusal;
 }
 
+/* Never pid 0: that would be ourselves and all our kin. */
+static void signal_child(struct codec_child *c, int number)
+{
+    int pid = codec_child_pid(c);
+    TRUE(pid > 0 && kill(pid, number) == 0);
+}
+
 static void wait_all(struct codec_child *c)
 {
     struct mono until = mono_after(now(), 20 * US_PER_S);
@@ -393,7 +400,7 @@ TEST(a_child_killed_from_outside_costs_one_answer_at_most)
         codec_child_make((struct codec_child_calls){ .answered = hear, .of = h }, now());
     u32 fine = codec_child_codec(c, 1, str_z(good));
     TRUE(still_works(c));
-    TRUE(kill(codec_child_pid(c), SIGKILL) == 0);
+    signal_child(c, SIGKILL);
     for (u64 i = 0; i < 10; i++)
         EQ(codec_child_decode(c, i, fine, CODEC_DECODE_UPLINK, str_z(input), now()), CODEC_DONE);
     wait_all(c);
@@ -410,7 +417,7 @@ TEST(a_machine_that_stands_still_is_not_held_against_the_codec)
         codec_child_make((struct codec_child_calls){ .answered = hear, .of = h }, now());
     TRUE(still_works(c));
     struct mono t = now();
-    TRUE(kill(codec_child_pid(c), SIGSTOP) == 0);
+    signal_child(c, SIGSTOP);
     EQ(codec_child_decode(c, 1, codec_child_codec(c, 1, str_z(good)), CODEC_DECODE_UPLINK,
                           str_z(input), t),
        CODEC_DONE);
