@@ -129,8 +129,8 @@ static u32 fsk_airtime_us(u32 bit_rate, size_t bytes)
     return (u32)((5 + 3 + 1 + bytes + 2) * 8 * 1000000ull / bit_rate);
 }
 
-/* 488.28125 bit/s a hop; headers of 114 bits, three at 1/3 and two at 2/3; the payload coded and cut
- * into fragments of 48 bits with 2 bits in front. */
+/* 488.28125 bit/s a hop; headers of 114 bits, three at 1/3 and two at 2/3; the payload coded and
+ * cut into fragments of 48 bits with 2 bits in front. */
 static u32 lr_fhss_airtime_us(const struct lora_dr *d, size_t bytes)
 {
     u64 headers = d->cr_num == 1 ? 3 : 2;

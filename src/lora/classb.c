@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Class B (LoRaWAN 1.0.4 §13 …): time is cut into 128 s beacon periods, each with 4096 ping slots of
+ * Class B (LoRaWAN 1.0.4 §13): time is cut into 128 s beacon periods, each with 4096 ping slots of
  * 30 ms that begin 2.12 s after the beacon. Where a device's first slot lies is an AES block over
  * the beacon's time and its address, under a key of zeros: a hash, not a secret.
  */

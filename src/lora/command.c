@@ -54,7 +54,8 @@ static bool is_bytes(const struct lora_field *f)
 static bool is_tail(const struct lora_field *f) { return f->bits == 0 || f->kind == LORA_OPT; }
 static bool is_signed(const struct lora_field *f)
 {
-    return f->kind == LORA_INT || f->kind == LORA_SNR || f->kind == LORA_RSSI || f->kind == LORA_OPT;
+    return f->kind == LORA_INT || f->kind == LORA_SNR || f->kind == LORA_RSSI
+        || f->kind == LORA_OPT;
 }
 
 /* What the bits mean, and back. */

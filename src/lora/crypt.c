@@ -2,9 +2,9 @@
 /*
  * MICs and encryption, and whole frames sealed and opened.
  *
- *     B0  | 49 | 0 4                     | dir | DevAddr 4 | FCnt 4 | 0 | length |   1.0, and 1.1 up
- *     B1  | 49 | ConfFCnt 2 | DR 1 | Ch 1 | dir | DevAddr 4 | FCnt 4 | 0 | length |   1.1 up
- *     B0' | 49 | ConfFCnt 2 | 0 2        | dir | DevAddr 4 | FCnt 4 | 0 | length |   1.1 down
+ *     B0  | 49 | 0 4                     | dir | DevAddr 4 | FCnt 4 | 0 | length |  1.0, and 1.1 up
+ *     B1  | 49 | ConfFCnt 2 | DR 1 | Ch 1 | dir | DevAddr 4 | FCnt 4 | 0 | length |  1.1 up
+ *     B0' | 49 | ConfFCnt 2 | 0 2        | dir | DevAddr 4 | FCnt 4 | 0 | length |  1.1 down
  *     A   | 01 | 0 3 | what 1            | dir | DevAddr 4 | FCnt 4 | 0 | i      |   i = 1, 2 …
  *
  * The MIC of 1.1 uplinks is half SNwkSIntKey's over B1 and half FNwkSIntKey's over B0, so that a
@@ -69,7 +69,8 @@ u32 lora_mic_plain(const struct lora_key *k, struct bytes msg)
     return mic_of(mac);
 }
 
-u32 lora_mic_join_accept_1_1(const struct lora_key *js_int, struct bytes msg, struct lora_join_terms terms)
+u32 lora_mic_join_accept_1_1(const struct lora_key *js_int, struct bytes msg,
+                             struct lora_join_terms terms)
 {
     u8 room[11 + LORA_JOIN_ACCEPT_SIZE + LORA_CFLIST_SIZE];
     struct buf b = BUF(room);
@@ -111,7 +112,8 @@ static u32 session_mic(const struct lora_session *s, enum lora_dir dir, struct b
 bool lora_frame_verify(const struct lora_frame *f, const struct lora_session *s, u32 fcnt,
                        struct lora_mic_terms terms)
 {
-    return session_mic(s, lora_mtype_dir(f->mtype), f->signed_part, f->devaddr, fcnt, terms) == f->mic;
+    enum lora_dir dir = lora_mtype_dir(f->mtype);
+    return session_mic(s, dir, f->signed_part, f->devaddr, fcnt, terms) == f->mic;
 }
 
 /* The key of FRMPayload: port 0 is the network's, all others are the application's (or unknown). */
@@ -121,7 +123,8 @@ static const struct lora_key *payload_key(const struct lora_session *s, i16 fpor
 }
 
 /* Both ways: the cipher is its own mirror. Moves the two views of `f` into `room`. */
-static void turn(struct lora_frame *f, u8 room[LORA_AIR_MAX], const struct lora_session *s, u32 fcnt)
+static void turn(struct lora_frame *f, u8 room[LORA_AIR_MAX], const struct lora_session *s,
+                 u32 fcnt)
 {
     enum lora_dir dir = lora_mtype_dir(f->mtype);
     bool afcnt = dir == LORA_DOWN && f->fport > 0;
@@ -160,8 +163,8 @@ static struct bytes built(const struct buf *out, size_t from)
     return (struct bytes){ out->p + from, out->n - from - LORA_MIC_SIZE };
 }
 
-enum lora_err lora_frame_seal(struct buf *out, const struct lora_frame *f, const struct lora_session *s,
-                              u32 fcnt, struct lora_mic_terms terms)
+enum lora_err lora_frame_seal(struct buf *out, const struct lora_frame *f,
+                              const struct lora_session *s, u32 fcnt, struct lora_mic_terms terms)
 {
     u8 room[LORA_AIR_MAX];
     struct lora_frame air = *f;
@@ -173,7 +176,8 @@ enum lora_err lora_frame_seal(struct buf *out, const struct lora_frame *f, const
     enum lora_err err = lora_frame_build(out, &air);
     if (err)
         return err;
-    stamp(out, session_mic(s, lora_mtype_dir(f->mtype), built(out, from), f->devaddr, fcnt, terms));
+    enum lora_dir dir = lora_mtype_dir(f->mtype);
+    stamp(out, session_mic(s, dir, built(out, from), f->devaddr, fcnt, terms));
     return LORA_OK;
 }
 
@@ -189,7 +193,8 @@ enum lora_err lora_join_request_seal(struct buf *out, const struct lora_join_req
     return err;
 }
 
-enum lora_err lora_rejoin_seal(struct buf *out, const struct lora_rejoin *r, const struct lora_key *k)
+enum lora_err lora_rejoin_seal(struct buf *out, const struct lora_rejoin *r,
+                               const struct lora_key *k)
 {
     size_t from = out->n;
     enum lora_err err = lora_rejoin_build(out, r);
@@ -198,7 +203,8 @@ enum lora_err lora_rejoin_seal(struct buf *out, const struct lora_rejoin *r, con
     return err;
 }
 
-static u32 accept_mic(bool opt_neg, const struct lora_key *k, struct bytes msg, struct lora_join_terms terms)
+static u32 accept_mic(bool opt_neg, const struct lora_key *k, struct bytes msg,
+                      struct lora_join_terms terms)
 {
     return opt_neg ? lora_mic_join_accept_1_1(k, msg, terms) : lora_mic_plain(k, msg);
 }
@@ -217,8 +223,8 @@ enum lora_err lora_join_accept_seal(struct buf *out, const struct lora_join_acce
     return LORA_OK;
 }
 
-enum lora_err lora_join_accept_open(struct lora_join_accept *out, u8 room[LORA_AIR_MAX], struct bytes phy,
-                                    const struct lora_key *crypt_key)
+enum lora_err lora_join_accept_open(struct lora_join_accept *out, u8 room[LORA_AIR_MAX],
+                                    struct bytes phy, const struct lora_key *crypt_key)
 {
     enum lora_mtype mtype;
     enum lora_err err = lora_mtype_of(&mtype, phy);

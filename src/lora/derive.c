@@ -49,8 +49,8 @@ static void derive_1_0(u8 out[16], const struct lora_key *k, u8 purpose, u32 joi
 }
 
 /* | purpose | JoinNonce 3 | JoinEUI 8 | DevNonce 2 | */
-static void derive_1_1(u8 out[16], const struct lora_key *k, u8 purpose, u32 join_nonce, u64 join_eui,
-                       u16 dev_nonce)
+static void derive_1_1(u8 out[16], const struct lora_key *k, u8 purpose, u32 join_nonce,
+                       u64 join_eui, u16 dev_nonce)
 {
     u8 block[16];
     struct buf b = BUF(block);
@@ -95,8 +95,15 @@ void lora_derive_mc_root(u8 out[16], const struct lora_key *gen_app_key)
     derive_const(out, gen_app_key, 0x00);
 }
 
-void lora_derive_mc_root_1_1(u8 out[16], const struct lora_key *app_key) { derive_const(out, app_key, 0x20); }
-void lora_derive_mc_ke(u8 out[16], const struct lora_key *mc_root)       { derive_const(out, mc_root, 0x00); }
+void lora_derive_mc_root_1_1(u8 out[16], const struct lora_key *app_key)
+{
+    derive_const(out, app_key, 0x20);
+}
+
+void lora_derive_mc_ke(u8 out[16], const struct lora_key *mc_root)
+{
+    derive_const(out, mc_root, 0x00);
+}
 
 void lora_derive_mc_app_s(u8 out[16], const struct lora_key *mc_key, u32 mc_addr)
 {
@@ -113,7 +120,10 @@ void lora_mc_key_encrypt(u8 out[16], const u8 mc_ke[16], const u8 mc_key[16])
     aes_decrypt(out, mc_ke, mc_key, 1);
 }
 
-void lora_derive_root_wor_s(u8 out[16], const struct lora_key *nwk_s_enc) { derive_const(out, nwk_s_enc, 0x01); }
+void lora_derive_root_wor_s(u8 out[16], const struct lora_key *nwk_s_enc)
+{
+    derive_const(out, nwk_s_enc, 0x01);
+}
 
 void lora_derive_wor_s_int(u8 out[16], const struct lora_key *root_wor_s, u32 devaddr)
 {

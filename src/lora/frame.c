@@ -18,10 +18,14 @@ const char *lora_err_words(enum lora_err err)
 const char *lora_mtype_words(enum lora_mtype mtype)
 {
     static const char *const words[] = {
-        [MTYPE_JOIN_REQUEST]   = "JoinRequest",       [MTYPE_JOIN_ACCEPT]    = "JoinAccept",
-        [MTYPE_DATA_UP]        = "UnconfirmedDataUp", [MTYPE_DATA_DOWN]      = "UnconfirmedDataDown",
-        [MTYPE_CONFIRMED_UP]   = "ConfirmedDataUp",   [MTYPE_CONFIRMED_DOWN] = "ConfirmedDataDown",
-        [MTYPE_REJOIN_REQUEST] = "RejoinRequest",     [MTYPE_PROPRIETARY]    = "Proprietary",
+        [MTYPE_JOIN_REQUEST]   = "JoinRequest",
+        [MTYPE_JOIN_ACCEPT]    = "JoinAccept",
+        [MTYPE_DATA_UP]        = "UnconfirmedDataUp",
+        [MTYPE_DATA_DOWN]      = "UnconfirmedDataDown",
+        [MTYPE_CONFIRMED_UP]   = "ConfirmedDataUp",
+        [MTYPE_CONFIRMED_DOWN] = "ConfirmedDataDown",
+        [MTYPE_REJOIN_REQUEST] = "RejoinRequest",
+        [MTYPE_PROPRIETARY]    = "Proprietary",
     };
     return (unsigned)mtype < COUNT(words) ? words[mtype] : "?";
 }
@@ -39,7 +43,8 @@ enum lora_err lora_mtype_of(enum lora_mtype *out, struct bytes phy)
 }
 
 /* The first step of every parser: the kind, and the frame cut into what is signed and its MIC. */
-static enum lora_err take_apart(struct cur *signed_part, u32 *mic, struct bytes phy, enum lora_mtype want)
+static enum lora_err take_apart(struct cur *signed_part, u32 *mic, struct bytes phy,
+                                enum lora_mtype want)
 {
     enum lora_mtype mtype;
     enum lora_err err = lora_mtype_of(&mtype, phy);
@@ -128,7 +133,7 @@ static_assert(1 + LORA_FHDR_MIN + 1 + LORA_PAYLOAD_MAX + LORA_MIC_SIZE <= LORA_A
 u32 lora_fcnt_extend(u32 seen, u16 low)
 {
     u32 fcnt = (seen & 0xFFFF0000) | low;
-    if (fcnt >= seen || seen >= 0xFFFF0000)         /* no counter lies beyond 32 bits: end of session */
+    if (fcnt >= seen || seen >= 0xFFFF0000)         /* 32 bits are the end of a session */
         return fcnt;
     return fcnt + 0x10000;
 }

@@ -4,7 +4,7 @@
 
 #include "lora/lora.h"
 
-/* AES-128 decryption of `blocks` blocks under a raw key: join-accepts and McKeys on the server's side. */
+/* AES-128 decryption under a raw key: join-accepts and McKeys on the server's side. */
 void aes_decrypt(u8 *out, const u8 raw[16], const u8 *in, size_t blocks);
 /* AES-128 encryption of `blocks` blocks in one call; `out` may be `in`. */
 void aes_blocks(u8 *out, const struct lora_key *k, const u8 *in, size_t blocks);
@@ -16,8 +16,10 @@ static inline u32 mic_of(const u8 mac[16]) { return get_u32le(mac); }
 #define FIELD(T, name, kind, first, bits) \
     { #name, LORA_##kind, bits, first, offsetof(struct lora_##T, name) },
 #define COMMAND_KIND(id, way, size, since, name, tag) \
-    { name, #tag, id, LORA_##way, size, since, sizeof(struct lora_##tag), { FIELDS_##tag(FIELD, tag) } }
-#define EMPTY_KIND(id, way, size, since, name) { name, NULL, id, LORA_##way, size, since, 0, { { 0 } } }
+    { name, #tag, id, LORA_##way, size, since, sizeof(struct lora_##tag), \
+      { FIELDS_##tag(FIELD, tag) } }
+#define EMPTY_KIND(id, way, size, since, name) \
+    { name, NULL, id, LORA_##way, size, since, 0, { { 0 } } }
 
 /* Takes one command of `kind` (NULL: unknown) and its CID off *c; false sets c->bad. */
 bool command_next(struct lora_command *out, struct cur *c, const struct lora_command_kind *kind,

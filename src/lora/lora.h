@@ -732,18 +732,18 @@ const struct lora_command_kind *lora_package_kind(enum lora_package package, u8 
 bool lora_package_next(struct lora_command *out, struct cur *c, enum lora_package package,
                        u8 version, enum lora_dir dir);
 /* As the pairs of MAC commands; build takes the kind, since one struct may serve several. */
-#define LORA_PACKAGE_PAIR(tag_)                                                                     \
-    struct lora_##tag_ { FIELDS_##tag_(LORA_MEMBER, tag_) };                                        \
-    static inline bool lora_##tag_##_parse(struct lora_##tag_ *out, const struct lora_command *c)   \
-    {                                                                                               \
-        return c->kind->tag && strcmp(c->kind->tag, #tag_) == 0                                     \
-            && lora_command_parse(out, sizeof(*out), c);                                            \
-    }                                                                                               \
-    static inline enum lora_err lora_##tag_##_build(struct buf *out,                                \
-                                                    const struct lora_command_kind *kind,           \
-                                                    const struct lora_##tag_ *in)                   \
-    {                                                                                               \
-        return lora_command_build_as(out, kind, in, sizeof(*in));                                   \
+#define LORA_PACKAGE_PAIR(tag_)                                                                    \
+    struct lora_##tag_ { FIELDS_##tag_(LORA_MEMBER, tag_) };                                       \
+    static inline bool lora_##tag_##_parse(struct lora_##tag_ *out, const struct lora_command *c)  \
+    {                                                                                              \
+        return c->kind->tag && strcmp(c->kind->tag, #tag_) == 0                                    \
+            && lora_command_parse(out, sizeof(*out), c);                                           \
+    }                                                                                              \
+    static inline enum lora_err lora_##tag_##_build(struct buf *out,                               \
+                                                    const struct lora_command_kind *kind,          \
+                                                    const struct lora_##tag_ *in)                  \
+    {                                                                                              \
+        return lora_command_build_as(out, kind, in, sizeof(*in));                                  \
     }
 LORA_PACKAGE_STRUCTS(LORA_PACKAGE_PAIR)
 

@@ -97,7 +97,8 @@ TEST(a_frame_that_cannot_be_has_a_reason)
     /* FOptsLen 15, port 0 */
     EQ(lora_frame_parse(&f, hex("40f17dbe490f0200010203040506070809101112131415002b11ff0d")),
        LORA_FOPTS_AND_PORT0);
-    EQ(lora_frame_parse(&f, hex("40f17dbe490f02000102030405060708091011121314002b11ff")), LORA_TRUNCATED);
+    EQ(lora_frame_parse(&f, hex("40f17dbe490f02000102030405060708091011121314002b11ff")),
+       LORA_TRUNCATED);
     EQ(lora_rejoin_parse(&j, hex("c0030302010807060504030201020111da47bd")), LORA_BAD_REJOIN_TYPE);
     EQ(lora_proprietary_parse(&body, hex("e0")), LORA_OK);
     EQ(body.n, 0);
@@ -140,7 +141,8 @@ static struct lora_frame random_frame(u64 *seed, u8 pool[LORA_AIR_MAX])
     if (f.fport != FPORT_MAC)
         f.fopts = (struct bytes){ pool, dice(seed) % 16 };
     if (f.fport != FPORT_NONE)
-        f.payload = (struct bytes){ pool + f.fopts.n, dice(seed) % (LORA_PAYLOAD_MAX - f.fopts.n + 1) };
+        f.payload = (struct bytes){ pool + f.fopts.n,
+                                    dice(seed) % (LORA_PAYLOAD_MAX - f.fopts.n + 1) };
     f.fctrl |= (u8)f.fopts.n;
     return f;
 }
@@ -156,8 +158,8 @@ TEST(building_mirrors_parsing_for_any_frame)
         EQ(lora_frame_parse(&g, buf_bytes(&a)), LORA_OK);
         EQ(lora_frame_build(&b, &g), LORA_OK);
         BYTES_EQ(buf_bytes(&a), buf_bytes(&b));
-        TRUE(f.mtype == g.mtype && f.devaddr == g.devaddr && f.fctrl == g.fctrl && f.fport == g.fport
-             && f.fcnt_low == g.fcnt_low && f.mic == g.mic && bytes_eq(f.payload, g.payload));
+        TRUE(f.mtype == g.mtype && f.devaddr == g.devaddr && f.fctrl == g.fctrl && f.mic == g.mic
+             && f.fport == g.fport && f.fcnt_low == g.fcnt_low && bytes_eq(f.payload, g.payload));
     }
 }
 
@@ -179,8 +181,9 @@ TEST(what_is_sealed_opens_and_a_bent_bit_does_not)
     for (int i = 0; i < 500; i++) {
         u8 pool[LORA_AIR_MAX], air[LORA_AIR_MAX], room[LORA_AIR_MAX];
         struct lora_frame f = random_frame(&seed, pool), g, open;
-        struct lora_session s = { i & 1, &k[0], i & 1 ? &k[1] : &k[0], i & 1 ? &k[2] : &k[0], &k[3] };
-        struct lora_mic_terms terms = { (u16)dice(&seed), (u8)(dice(&seed) % 8), (u8)(dice(&seed) % 16) };
+        bool v1_1 = i & 1;
+        struct lora_session s = { v1_1, &k[0], &k[v1_1 ? 1 : 0], &k[v1_1 ? 2 : 0], &k[3] };
+        struct lora_mic_terms terms = { (u16)dice(&seed), dice(&seed) % 8, dice(&seed) % 16 };
         u32 fcnt = (u32)dice(&seed);
         struct buf a = BUF(air);
         random_keys(&seed, k);
@@ -191,9 +194,8 @@ TEST(what_is_sealed_opens_and_a_bent_bit_does_not)
         lora_frame_open(&open, room, &g, &s, fcnt);
         BYTES_EQ(open.fopts, f.fopts);
         BYTES_EQ(open.payload, f.payload);
-        size_t bit = 8 * (1 + dice(&seed) % (a.n - 1));     /* the header byte may become no frame */
-        air[bit / 8] ^= (u8)(1 << dice(&seed) % 8);
-        TRUE(lora_frame_parse(&g, buf_bytes(&a)) != LORA_OK || !lora_frame_verify(&g, &s, fcnt, terms));
+        air[1 + dice(&seed) % (a.n - 1)] ^= (u8)(1 << dice(&seed) % 8);
+        TRUE(lora_frame_parse(&g, buf_bytes(&a)) || !lora_frame_verify(&g, &s, fcnt, terms));
     }
     for (int i = 0; i < 4; i++)
         lora_key_clear(&k[i]);
@@ -318,7 +320,8 @@ TEST(a_key_inside_a_command_is_not_printed)
 
 TEST(a_command_has_a_struct_and_its_mirror)
 {
-    struct lora_link_adr_req in = { .data_rate = 5, .tx_power = 2, .ch_mask = 7, .nb_trans = 1 }, out;
+    struct lora_link_adr_req in = { .data_rate = 5, .tx_power = 2, .ch_mask = 7, .nb_trans = 1 };
+    struct lora_link_adr_req out;
     struct lora_link_adr_ans ans;
     struct lora_command c;
     u8 room[8];
@@ -390,6 +393,45 @@ TEST(no_field_reaches_beyond_its_command)
         }
 }
 
+/* ------------------------------------------------------------------ packages */
+
+TEST(a_tail_is_as_long_as_the_fields_before_it_say)
+{
+    struct lora_command c;
+    struct lora_mc_session_ans_v1 ans;
+    struct lora_data_fragment fragment;
+    u8 room[LORA_PAYLOAD_MAX];
+    struct buf b = BUF(room);
+    struct cur started = cur_of(hex("0402000400")), refused = cur_of(hex("041e"));
+    struct cur cut = cur_of(hex("04020004"));
+    TRUE(lora_package_next(&c, &started, PACKAGE_MULTICAST, 1, LORA_UP));
+    TRUE(lora_mc_session_ans_v1_parse(&ans, &c) && ans.time_to_start == 1024);
+    TRUE(!lora_data_fragment_parse(&fragment, &c));
+    ans.dr_error = true;                                    /* an error has no time to start */
+    EQ(lora_mc_session_ans_v1_build(&b, c.kind, &ans), LORA_BAD_FIELD);
+    ans.time_to_start = -1;
+    EQ(lora_mc_session_ans_v1_build(&b, c.kind, &ans), LORA_OK);
+    BYTES_EQ(buf_bytes(&b), hex("0406"));
+    TRUE(lora_package_next(&c, &refused, PACKAGE_MULTICAST, 1, LORA_UP));
+    TRUE(lora_mc_session_ans_v1_parse(&ans, &c) && ans.time_to_start == -1);
+    TRUE(!lora_package_next(&c, &cut, PACKAGE_MULTICAST, 1, LORA_UP) && cut.bad);
+    struct cur rest = cur_of(hex("080084"));                /* a fragment without data */
+    TRUE(lora_package_next(&c, &rest, PACKAGE_FRAGMENT, 2, LORA_DOWN));
+    TRUE(lora_data_fragment_parse(&fragment, &c) && fragment.data.n == 0 && fragment.n == 1024);
+    TRUE(!lora_package_kind(PACKAGE_FRAGMENT, 1, LORA_UP, 0x04));       /* since version 2 */
+    TRUE(!lora_package_kind(PACKAGE_CLOCK, 3, LORA_UP, 0x00));
+}
+
+TEST(the_first_fragments_are_the_data_and_the_last_is_filled_with_zeros)
+{
+    u8 out[4];
+    struct bytes data = hex("0102030405060708090a");
+    lora_fragment(out, data, 4, 1, 1);
+    BYTES_EQ(((struct bytes){ out, 4 }), hex("01020304"));
+    lora_fragment(out, data, 4, 3, 2);
+    BYTES_EQ(((struct bytes){ out, 4 }), hex("090a0000"));
+}
+
 /* ------------------------------------------------------------------ airtime, class B, words */
 
 TEST(airtime_is_that_of_section_5_6)
@@ -454,7 +496,8 @@ TEST(beacons_of_every_spreading_factor_mirror)
         EQ(lora_beacon_build(&out, sf, &b), LORA_OK);
         EQ(out.n, sf == 8 ? 19 : 2 * sf - 1);
         EQ(lora_beacon_parse(&c, sf, buf_bytes(&out)), LORA_OK);
-        TRUE(c.param == 2 && c.info_desc == 1 && c.gps_s == b.gps_s && c.lat == b.lat && c.lng == b.lng);
+        TRUE(c.param == 2 && c.info_desc == 1 && c.gps_s == b.gps_s);
+        TRUE(c.lat == b.lat && c.lng == b.lng);
         room[out.n - 3] ^= 1;
         EQ(lora_beacon_parse(&c, sf, buf_bytes(&out)), LORA_BAD_CRC);
         EQ(lora_beacon_parse(&c, sf, (struct bytes){ room, out.n - 1 }), LORA_TRUNCATED);
@@ -465,13 +508,14 @@ TEST(a_frame_can_be_said_in_words)
 {
     struct text t = text_make(test_arena(), 4096);
     lora_phy_text(&t, hex(uplink));
-    STR_EQ(text_str(&t), S("UnconfirmedDataUp DevAddr=000098b2 FCtrl=ADR FCnt=2 FOpts=[DevStatusAns "
-                           "battery=200 margin_db=8; DeviceTimeReq] FPort=2 FRMPayload=7 bytes "
+    STR_EQ(text_str(&t), S("UnconfirmedDataUp DevAddr=000098b2 FCtrl=ADR FCnt=2 "
+                           "FOpts=[DevStatusAns battery=200 margin_db=8; DeviceTimeReq] FPort=2 "
+                           "FRMPayload=7 bytes "
                            "MIC=ae948b2e"));
     t = text_make(test_arena(), 4096);
     lora_phy_text(&t, hex("000100000000000000010000d07ed5b37001006e78a86a"));
-    STR_EQ(text_str(&t), S("JoinRequest JoinEUI=0000000000000001 DevEUI=70b3d57ed0000001 DevNonce=1 "
-                           "MIC=6e78a86a"));
+    STR_EQ(text_str(&t), S("JoinRequest JoinEUI=0000000000000001 DevEUI=70b3d57ed0000001 "
+                           "DevNonce=1 MIC=6e78a86a"));
     t = text_make(test_arena(), 4096);
     lora_phy_text(&t, hex("40b298"));
     STR_EQ(text_str(&t), S("UnconfirmedDataUp: shorter than its own lengths say"));

@@ -27,7 +27,8 @@ bool lora_package_next(struct lora_command *out, struct cur *c, enum lora_packag
 {
     if (cur_left(c) == 0)
         return false;
-    return command_next(out, c, lora_package_kind(package, version, dir, c->p[0]), LORA_PAYLOAD_MAX);
+    const struct lora_command_kind *kind = lora_package_kind(package, version, dir, c->p[0]);
+    return command_next(out, c, kind, LORA_PAYLOAD_MAX);
 }
 
 /* ------------------------------------------------------------------ fragments */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * RP002-1.0.4 as data, one value a band, and Japan's plan. test/vector/bands.json holds these values
- * once more, from another hand; lora_region_test.c compares the two field by field.
+ * RP002-1.0.4 as data, one value a band, and Japan's plan. test/vector/bands.json holds these
+ * values once more, from another hand; lora_region_test.c compares the two field by field.
  *
  * What bands.json does not say is from the reference (§3): the data rates of joining, the dwell
  * time a device assumes at boot, Japan.
@@ -11,11 +11,14 @@
 /*                                               M without dwell, with dwell */
 #define LORA_SF(spread, bw, free, dwell)   { .modulation = MOD_LORA, .sf = spread, .bw_hz = bw, \
                                              .cr_num = 4, .cr_den = 5, .m_max = { free, dwell } }
-#define FSK(rate, free)                    { .modulation = MOD_FSK, .bit_rate = rate, .m_max = { free, free } }
-#define LR_FHSS(bw, num, as, free)         { .modulation = MOD_LR_FHSS, .bw_hz = bw, .cr_num = num, \
-                                             .cr_den = 3, .rx1_as = as, .m_max = { free, free } }
+#define FSK(rate, free)                    { .modulation = MOD_FSK, .bit_rate = rate, \
+                                             .m_max = { free, free } }
+#define LR_FHSS(bw, num, as, free)         { .modulation = MOD_LR_FHSS, .bw_hz = bw, \
+                                             .cr_num = num, .cr_den = 3, .rx1_as = as, \
+                                             .m_max = { free, free } }
 /* 2.4 GHz: coding rate 4/8, long interleaver */
-#define LORA_LI(spread, free)              { .modulation = MOD_LORA, .sf = spread, .bw_hz = 812000, \
+#define LORA_LI(spread, free)              { .modulation = MOD_LORA, .sf = spread, \
+                                             .bw_hz = 812000, \
                                              .cr_num = 4, .cr_den = 8, .m_max = { free, free } }
 
 /* RX1DROffset 0…5 takes away as many data rates. */
@@ -28,68 +31,68 @@
 
 /* ------------------------------------------------------------------ AS923, four of one kind */
 
-#define AS923(n, shift_hz, band_min, band_max) {                                                    \
-    .name = "AS923-" n, .plan = "AS923-" n,                                                         \
-    .up   = { { 923200000 - shift_hz, 200000, 2, DR_0, DR_5 } },                                    \
-    .down = { { 923200000 - shift_hz, 200000, 2, DR_0, DR_5 } },                                    \
-    .channels_max = 16,                                                                             \
-    .dr = {                                                                                         \
-        [DR_0] = LORA_SF(12, 125000,  59,   0),                                                     \
-        [DR_1] = LORA_SF(11, 125000,  59,   0),                                                     \
-        [DR_2] = LORA_SF(10, 125000, 123,  19),                                                     \
-        [DR_3] = LORA_SF( 9, 125000, 123,  61),                                                     \
-        [DR_4] = LORA_SF( 8, 125000, 250, 133),                                                     \
-        [DR_5] = LORA_SF( 7, 125000, 250, 250),                                                     \
-        [DR_6] = LORA_SF( 7, 250000, 250, 250),                                                     \
-        [DR_7] = FSK(50000, 250),                                                                   \
-    },                                                                                              \
-    .adr_dr_max = DR_5, .join_dr_min = DR_2, .join_dr_max = DR_5,                                   \
-    .rx1_dr_min = DR_0, .rx1_dr_min_dwell = DR_2, .rx1_dr_max = DR_7, OFFSETS_8,                    \
-    .rx2_hz = 923200000 - shift_hz, .rx2_dr = DR_2,                                                 \
-    .tx_power_max = 7, .eirp_cdbm = 1600,                                                           \
-    .has_tx_param_setup = true, .boot_dwell_up = true, .dwell_ms_max = 400,                         \
-    .cflist_type = 0, .freq_step_hz = 100,                                                          \
-    .beacon = ONE(923400000 - shift_hz, DR_3), .ping = ONE(923400000 - shift_hz, DR_3),             \
-    .wor_count = 1, .wor = { { 923600000 - shift_hz, 923800000 - shift_hz, DR_3 } },                \
-    .sub_band_count = 1, .sub_band = { { band_min, band_max, 10, 1600 } },                          \
+#define AS923(n, shift_hz, band_min, band_max) {                                                   \
+    .name = "AS923-" n, .plan = "AS923-" n,                                                        \
+    .up   = { { 923200000 - shift_hz, 200000, 2, DR_0, DR_5 } },                                   \
+    .down = { { 923200000 - shift_hz, 200000, 2, DR_0, DR_5 } },                                   \
+    .channels_max = 16,                                                                            \
+    .dr = {                                                                                        \
+        [DR_0] = LORA_SF(12, 125000,  59,   0),                                                    \
+        [DR_1] = LORA_SF(11, 125000,  59,   0),                                                    \
+        [DR_2] = LORA_SF(10, 125000, 123,  19),                                                    \
+        [DR_3] = LORA_SF( 9, 125000, 123,  61),                                                    \
+        [DR_4] = LORA_SF( 8, 125000, 250, 133),                                                    \
+        [DR_5] = LORA_SF( 7, 125000, 250, 250),                                                    \
+        [DR_6] = LORA_SF( 7, 250000, 250, 250),                                                    \
+        [DR_7] = FSK(50000, 250),                                                                  \
+    },                                                                                             \
+    .adr_dr_max = DR_5, .join_dr_min = DR_2, .join_dr_max = DR_5,                                  \
+    .rx1_dr_min = DR_0, .rx1_dr_min_dwell = DR_2, .rx1_dr_max = DR_7, OFFSETS_8,                   \
+    .rx2_hz = 923200000 - shift_hz, .rx2_dr = DR_2,                                                \
+    .tx_power_max = 7, .eirp_cdbm = 1600,                                                          \
+    .has_tx_param_setup = true, .boot_dwell_up = true, .dwell_ms_max = 400,                        \
+    .cflist_type = 0, .freq_step_hz = 100,                                                         \
+    .beacon = ONE(923400000 - shift_hz, DR_3), .ping = ONE(923400000 - shift_hz, DR_3),            \
+    .wor_count = 1, .wor = { { 923600000 - shift_hz, 923800000 - shift_hz, DR_3 } },               \
+    .sub_band_count = 1, .sub_band = { { band_min, band_max, 10, 1600 } },                         \
 }
 
 /* ------------------------------------------------------------------ CN470, four of one kind */
 
-#define CN470(n, beacons, rx2, modulo, channels, ...) {                                             \
-    .name = "CN470-" n, .plan = "CN470-510-" n,                                                     \
-    __VA_ARGS__,                                                                                    \
-    .channels_max = channels, .rx1_modulo = modulo,                                                 \
-    .dr = {                                                                                         \
-        [DR_1] = LORA_SF(11, 125000,  31,  31),                                                     \
-        [DR_2] = LORA_SF(10, 125000,  94,  94),                                                     \
-        [DR_3] = LORA_SF( 9, 125000, 172, 172),                                                     \
-        [DR_4] = LORA_SF( 8, 125000, 250, 250),                                                     \
-        [DR_5] = LORA_SF( 7, 125000, 250, 250),                                                     \
-        [DR_6] = LORA_SF( 7, 500000, 250, 250),                                                     \
-        [DR_7] = FSK(50000, 250),                                                                   \
-    },                                                                                              \
-    .adr_dr_max = DR_5, .join_dr_min = DR_1, .join_dr_max = DR_5,                                   \
-    .rx1_dr_max = DR_5, OFFSETS_6,                                                                  \
-    .rx2_hz = rx2, .rx2_dr = DR_0,                                                                  \
-    .tx_power_max = 7, .eirp_cdbm = 1915,                                                           \
-    .cflist_type = 1, .freq_step_hz = 100,                                                          \
-    .beacon = beacons, .ping = beacons,                                                             \
-    .wor_count = 2, .wor = { { 472100000, 485300000, DR_3 }, { 494900000, 505500000, DR_3 } },      \
-    .sub_band_count = 1, .sub_band = { { 470000000, 510000000, 1000, 1915 } },                      \
+#define CN470(n, beacons, rx2, modulo, channels, ...) {                                            \
+    .name = "CN470-" n, .plan = "CN470-510-" n,                                                    \
+    __VA_ARGS__,                                                                                   \
+    .channels_max = channels, .rx1_modulo = modulo,                                                \
+    .dr = {                                                                                        \
+        [DR_1] = LORA_SF(11, 125000,  31,  31),                                                    \
+        [DR_2] = LORA_SF(10, 125000,  94,  94),                                                    \
+        [DR_3] = LORA_SF( 9, 125000, 172, 172),                                                    \
+        [DR_4] = LORA_SF( 8, 125000, 250, 250),                                                    \
+        [DR_5] = LORA_SF( 7, 125000, 250, 250),                                                    \
+        [DR_6] = LORA_SF( 7, 500000, 250, 250),                                                    \
+        [DR_7] = FSK(50000, 250),                                                                  \
+    },                                                                                             \
+    .adr_dr_max = DR_5, .join_dr_min = DR_1, .join_dr_max = DR_5,                                  \
+    .rx1_dr_max = DR_5, OFFSETS_6,                                                                 \
+    .rx2_hz = rx2, .rx2_dr = DR_0,                                                                 \
+    .tx_power_max = 7, .eirp_cdbm = 1915,                                                          \
+    .cflist_type = 1, .freq_step_hz = 100,                                                         \
+    .beacon = beacons, .ping = beacons,                                                            \
+    .wor_count = 2, .wor = { { 472100000, 485300000, DR_3 }, { 494900000, 505500000, DR_3 } },     \
+    .sub_band_count = 1, .sub_band = { { 470000000, 510000000, 1000, 1915 } },                     \
 }
 #define HOPS { 0, 0, 0, DR_2, DR_2 }
 
 /* The six usual data rates and what stands in DR 6 and 7. */
-#define LORA_6(m2, six, seven)                                                                      \
-    .dr = {                                                                                         \
-        [DR_0] = LORA_SF(12, 125000,  59,  59),                                                     \
-        [DR_1] = LORA_SF(11, 125000,  59,  59),                                                     \
-        [DR_2] = LORA_SF(10, 125000,  m2,  m2),                                                     \
-        [DR_3] = LORA_SF( 9, 125000, 123, 123),                                                     \
-        [DR_4] = LORA_SF( 8, 125000, 250, 250),                                                     \
-        [DR_5] = LORA_SF( 7, 125000, 250, 250),                                                     \
-        [DR_6] = six, [DR_7] = seven,                                                               \
+#define LORA_6(m2, six, seven)                                                                     \
+    .dr = {                                                                                        \
+        [DR_0] = LORA_SF(12, 125000,  59,  59),                                                    \
+        [DR_1] = LORA_SF(11, 125000,  59,  59),                                                    \
+        [DR_2] = LORA_SF(10, 125000,  m2,  m2),                                                    \
+        [DR_3] = LORA_SF( 9, 125000, 123, 123),                                                    \
+        [DR_4] = LORA_SF( 8, 125000, 250, 250),                                                    \
+        [DR_5] = LORA_SF( 7, 125000, 250, 250),                                                    \
+        [DR_6] = six, [DR_7] = seven,                                                              \
     }
 #define SF7_250 LORA_SF(7, 250000, 250, 250)
 #define FSK_50  FSK(50000, 250)
@@ -297,7 +300,8 @@ const struct lora_region *lora_region_at(size_t index)
 const struct lora_region *lora_region_by_name(struct str name)
 {
     for (size_t i = 0; i < COUNT(regions); i++)
-        if (str_eq_nocase(name, str_z(regions[i].name)) || str_eq_nocase(name, str_z(regions[i].plan)))
+        if (str_eq_nocase(name, str_z(regions[i].name))
+            || str_eq_nocase(name, str_z(regions[i].plan)))
             return &regions[i];
     return str_eq_nocase(name, S("AS923")) ? &regions[0] : NULL;
 }
@@ -310,9 +314,9 @@ const struct lora_region *lora_region_by_name(struct str name)
  * above 923.4 MHz would bring 400 ms of dwell and 360 s an hour, and are left out. Dwell is off:
  * SF12 with 51 bytes takes 2.79 s, which the law allows, and DR 2 carries 115 bytes instead of 11.
  */
-#define JAPAN                                                                                       \
-    .region = &regions[0], .channel_count = 8, .dr_min = DR_0, .dr_max = DR_5,                      \
-    .min_hz = 920600000, .max_hz = 923400000, .lbt_dbm = -80, .lbt_us = 5000,                       \
+#define JAPAN                                                                                      \
+    .region = &regions[0], .channel_count = 8, .dr_min = DR_0, .dr_max = DR_5,                     \
+    .min_hz = 920600000, .max_hz = 923400000, .lbt_dbm = -80, .lbt_us = 5000,                      \
     .eirp_dbm_max = 13, .send_ms_max = 4000, .pause_ms = 50
 
 static const struct lora_plan plans[] = {

@@ -24,7 +24,10 @@ struct world {
 };
 
 static void parse(struct world *w)  { w->sum += lora_frame_parse(&w->f, w->phy); }
-static void verify(struct world *w) { w->sum += !lora_frame_verify(&w->f, &w->s, 7, (struct lora_mic_terms){ 0 }); }
+static void verify(struct world *w)
+{
+    w->sum += !lora_frame_verify(&w->f, &w->s, 7, (struct lora_mic_terms){ 0 });
+}
 static void decrypt(struct world *w)
 {
     struct lora_frame open;
