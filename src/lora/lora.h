@@ -857,13 +857,20 @@ struct lora_plan {
     i16 eirp_dbm_max;
     u32 send_ms_max;            /* longest single send */
     u32 pause_ms;               /* silence of that transmitter after it */
-    u32 hour_ms_max;            /* sum of sends in an hour; 0: no such limit */
+    u32 long_hz_max;            /* channels above: the short regime of the next three lines */
+    u32 short_send_ms_max;
+    u32 short_pause_ms;
+    u32 short_hour_ms_max;      /* sum of sends in an hour */
     bool dwell_up, dwell_down;  /* what TxParamSetupReq shall ask for */
 };
 const struct lora_plan *lora_plan_at(size_t index);     /* NULL past the end */
 const struct lora_plan *lora_plan_by_name(struct str name);
 bool lora_plan_has(const struct lora_plan *p, u32 hz);
-/* Why a plan may not be used, or NULL: a channel outside the law, RX2 not among the channels. */
+/* What one send on that frequency may take, and the budget of an hour (0: none). */
+u32 lora_plan_send_ms_max(const struct lora_plan *p, u32 hz);
+u32 lora_plan_hour_ms_max(const struct lora_plan *p, u32 hz);
+/* Why a plan may not be used, or NULL: a channel outside the law, one of the
+ * short regime without dwell time, RX2 or a joining channel not among the channels. */
 const char *lora_plan_fault(const struct lora_plan *p);
 
 /* ------------------------------------------------------------------ airtime */

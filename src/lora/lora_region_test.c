@@ -326,7 +326,15 @@ TEST(the_japanese_plans_stay_inside_the_law)
 TEST(a_plan_outside_the_law_says_why)
 {
     struct lora_plan p = *lora_plan_by_name(S("AS923-1-JP"));
-    p.channel_hz[7] = 923600000;
+    p.channel_hz[7] = 923600000;                    /* above 923.4 MHz sends are short */
+    TRUE(lora_plan_fault(&p) != NULL);
+    p.dwell_up = true;
+    TRUE(lora_plan_fault(&p) == NULL);
+    EQ(lora_plan_send_ms_max(&p, 923400000), 4000);
+    EQ(lora_plan_send_ms_max(&p, 923600000), 400);
+    EQ(lora_plan_hour_ms_max(&p, 923400000), 0);
+    EQ(lora_plan_hour_ms_max(&p, 923600000), 360000);
+    p.channel_hz[7] = 928200000;
     TRUE(lora_plan_fault(&p) != NULL);
     p = *lora_plan_by_name(S("AS923-1-JP"));
     p.channel_hz[0] = 922800000;     /* 923.2 is where devices join and RX2 listens */

@@ -309,15 +309,16 @@ const struct lora_region *lora_region_by_name(struct str name)
 /* ------------------------------------------------------------------ Japan */
 
 /*
- * 電波法 and ARIB STD-T108 (reference §3.2): 920.6–923.4 MHz, 5 ms of carrier sense at −80 dBm, then
- * at most 4 s on air and 50 ms of silence. 13 dBm EIRP stays inside every station class. Channels
- * above 923.4 MHz would bring 400 ms of dwell and 360 s an hour, and are left out. Dwell is off:
- * SF12 with 51 bytes takes 2.79 s, which the law allows, and DR 2 carries 115 bytes instead of 11.
+ * 電波法 and ARIB STD-T108 (reference §3.2): 920.6–928.0 MHz. Up to 923.4 MHz, after 5 ms of carrier
+ * sense at −80 dBm, a send may take 4 s and 50 ms of silence follow; above, 400 ms and 360 s an hour.
+ * 13 dBm EIRP stays inside every station class. Our plans keep below 923.4 MHz and so leave dwell
+ * time off: SF12 with 51 bytes takes 2.79 s, and DR 2 carries 115 bytes instead of 11.
  */
 #define JAPAN                                                                                      \
     .region = &regions[0], .channel_count = 8, .dr_min = DR_0, .dr_max = DR_5,                     \
-    .min_hz = 920600000, .max_hz = 923400000, .lbt_dbm = -80, .lbt_us = 5000,                      \
-    .eirp_dbm_max = 13, .send_ms_max = 4000, .pause_ms = 50
+    .min_hz = 920600000, .max_hz = 928000000, .lbt_dbm = -80, .lbt_us = 5000,                      \
+    .eirp_dbm_max = 13, .send_ms_max = 4000, .pause_ms = 50, .long_hz_max = 923400000, \
+    .short_send_ms_max = 400, .short_pause_ms = 2, .short_hour_ms_max = 360000
 
 static const struct lora_plan plans[] = {
     {
@@ -353,6 +354,21 @@ bool lora_plan_has(const struct lora_plan *p, u32 hz)
     return false;
 }
 
+static bool is_short(const struct lora_plan *p, u32 hz)
+{
+    return p->long_hz_max && hz > p->long_hz_max;
+}
+
+u32 lora_plan_send_ms_max(const struct lora_plan *p, u32 hz)
+{
+    return is_short(p, hz) ? p->short_send_ms_max : p->send_ms_max;
+}
+
+u32 lora_plan_hour_ms_max(const struct lora_plan *p, u32 hz)
+{
+    return is_short(p, hz) ? p->short_hour_ms_max : 0;
+}
+
 /* A gateway with carrier sense may send on its listed channels only, so RX1 (the uplink's own
  * channel) and RX2 must both be among them. */
 const char *lora_plan_fault(const struct lora_plan *p)
@@ -362,6 +378,9 @@ const char *lora_plan_fault(const struct lora_plan *p)
     for (size_t i = 0; i < p->channel_count; i++)
         if (p->channel_hz[i] < p->min_hz || p->channel_hz[i] > p->max_hz)
             return "a channel lies outside the band that the law gives";
+    for (size_t i = 0; i < p->channel_count; i++)
+        if (is_short(p, p->channel_hz[i]) && !p->dwell_up)
+            return "a channel on which sends are short needs dwell time";
     for (int i = 0; lora_channel_hz(p->region, LORA_UP, i); i++)
         if (!lora_plan_has(p, lora_channel_hz(p->region, LORA_UP, i)))
             return "a default channel of the region is missing: devices join on it";
