@@ -236,7 +236,7 @@ bool wall_read(struct wall *out, struct str s);
 /* ------------------------------------------------------------------ log */
 
 /* One line per outcome on stderr: `word key=value …`. No payloads, keys or positions of people. */
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NOTHING };
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_set_level(enum log_level least);
 /* A broken promise of ours, or a limit set wrong: says why and stops with exit code 70. */

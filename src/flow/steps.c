@@ -11,8 +11,9 @@ static void reading_of(struct reading *out, const struct codec_result *result, c
 
 static void refuse_reading(struct env *env, const struct uplink *u, enum drop drop, struct str why)
 {
+    bool personal = u->device.profile->personal.n > 0;      /* a codec's words may repeat what it read */
     env->dropped[drop]++;
-    mac_refuse(env, u->device.tenant, u->device.dev_eui, drop, u->radio.gateway, why);
+    mac_refuse(env, u->device.tenant, u->device.dev_eui, drop, u->radio.gateway, personal ? S("") : why);
 }
 
 /* Levels by their role, whatever the codec calls them; also of personal devices. */

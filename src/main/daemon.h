@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_DAEMON_H
+#define HOTARU_DAEMON_H
+
+/* Doors wired to the spine: one loop, one writer. */
+#include "core/core.h"
+#include "main/settings.h"
+
+/* The store opened and the stages started, without any door: what `serve`, `import` and benches share. */
+enum err engine_open(struct env *env, const struct settings *settings, struct str *why, struct arena *boot);
+void     engine_close(struct env *env);
+/* A codec's source: from the city's folder, else from the binary. */
+enum err codec_source(struct str *out, const struct settings *settings, struct str file, struct arena *boot);
+
+/* Exit code: 0 stopped as asked; 1 cannot start; 75 the store failed and a restart may help. */
+int serve(const struct settings *settings, struct arena *boot);
+
+struct decoder;
+struct loop;
+struct decoder *decoder_make(struct env *env, const struct settings *settings, struct loop *loop,
+                             void (*commit)(void *of), void *of, struct arena *boot);
+void decoder_ask(struct decoder *d, const struct uplink *uplink);
+void decoder_tick(struct decoder *d);
+bool decoder_busy(const struct decoder *d);
+void decoder_close(struct decoder *d);
+
+#endif

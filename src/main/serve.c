@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The daemon: doors around one loop. Every door ends in finish(): the batch has been committed (or
+ * not), its intents are carried out, those who watch are told, and the next thing that is due is put
+ * into the timer. An I/O error of the store is final: exit 75, and the supervisor starts us again.
+ */
+#include "main/daemon.h"
+
+#include "api/api.h"
+#include "edge/gateways.h"
+#include "edge/http.h"
+#include "flow/flow.h"
+#include "mac/mac.h"
+#include "sys/sys.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define TURN_US     (10 * US_PER_MS)     /* how often things that are due are looked at while there are any */
+#define REST_US     (200 * US_PER_MS)    /* and when there are none */
+#define FOLD_US     (1 * US_PER_S)       /* how often the log is folded into the store when all is quiet */
+#define BEHIND_ROWS 256                  /* rows written behind at a time */
+#define PING_US     (15 * US_PER_S)
+
+struct daemon {
+    struct env env;
+    const struct settings *set;
+    struct loop *loop;
+    struct loop_timer *timer;
+    struct loop_wake *writes;
+    struct udp *udp;
+    struct gateways *gateways;
+    struct http *http;
+    struct decoder *decoder;
+    struct api api;
+    struct api_counts counts;
+    struct mono folded, pinged, written;
+    bool stopping, full;
+    int exit_code;
+};
+
+/* ------------------------------------------------------------------ the end of a batch */
+
+static void carry_out(struct daemon *d)
+{
+    for (struct intent *i = d->env.outbox.first; i; i = i->next) {
+        if (i->kind == INTENT_DOWNLINK)
+            gateways_send(d->gateways, &i->downlink);
+        else
+            decoder_ask(d->decoder, &i->uplink);
+    }
+    flow_done(&d->env);
+}
+
+static void store_failed(struct daemon *d, enum err err)
+{
+    if (err == ERR_FULL) {
+        if (!d->full)
+            log_line(LOG_ERROR, "store full: new data are refused, nothing accepted is lost; make room");
+        d->full = true;
+        return;
+    }
+    log_line(LOG_ERROR, "store failed: %s; stopping, so that a restart reads what is on the disk", err_words(err));
+    d->exit_code = 75;
+    loop_stop(d->loop);
+}
+
+static void finish(struct daemon *d, enum err committed)
+{
+    if (committed != OK) {
+        flow_done(&d->env);
+        store_failed(d, committed);
+        return;
+    }
+    d->full = false;
+    carry_out(d);
+    api_count(&d->api);
+    http_wake_streams(d->http, false);
+}
+
+static void commit(void *arg)
+{
+    struct daemon *d = arg;
+    finish(d, flow_commit(&d->env));
+    /* What carrying out wrote (a codec that is missing, a queue that is full) is a batch of its own. */
+    if (d->env.open)
+        finish(d, flow_commit(&d->env));
+}
+
+/* ------------------------------------------------------------------ what wakes us */
+
+static void schedule(struct daemon *d)
+{
+    bool busy = decoder_busy(d->decoder) || d->counts.windows > 0 || d->counts.dirty > 0;
+    loop_timer_at(d->timer, mono_after(sys_now(), busy ? TURN_US : REST_US));
+}
+
+static void datagrams(void *arg)
+{
+    struct daemon *d = arg;
+    enum err err = gateways_receive(d->gateways);
+    finish(d, err);
+    if (d->env.open)
+        commit(d);
+}
+
+static void writes(void *arg)
+{
+    struct daemon *d = arg;
+    if (http_run_writes(d->http) == 0)
+        return;
+    enum err err = flow_commit(&d->env);
+    http_finish_writes(d->http, err);
+    finish(d, err);
+}
+
+/* Rows behind and the log: only when nobody waits, except that the log may not grow without end. */
+static void housekeeping(struct daemon *d)
+{
+    struct mono now = sys_now();
+    if (mono_since(now, d->written) >= 4 * TURN_US) {
+        d->written = now;
+        if (flow_idle(&d->env, BEHIND_ROWS) > 0)
+            api_count(&d->api);
+    }
+    if (mono_since(now, d->folded) >= FOLD_US) {
+        enum err err = db_idle(d->env.db, d->set->number[SET_wal_mb] << 20);
+        d->folded = sys_now();
+        if (err != OK)
+            store_failed(d, err);
+    }
+    if (mono_since(now, d->pinged) >= PING_US) {
+        d->pinged = now;
+        http_wake_streams(d->http, true);
+    }
+}
+
+static void turn(void *arg)
+{
+    struct daemon *d = arg;
+    arena_reset(&d->env.event);
+    (void)flow_tick(&d->env);
+    (void)gateways_tick(d->gateways);
+    decoder_tick(d->decoder);
+    if (d->env.open || d->env.outbox.count || d->env.failed != OK)
+        commit(d);
+    if (d->exit_code == 0)
+        housekeeping(d);
+    schedule(d);
+}
+
+static void stop(void *arg)
+{
+    struct daemon *d = arg;
+    d->stopping = true;
+    loop_stop(d->loop);
+}
+
+/* ------------------------------------------------------------------ start and stop */
+
+static bool fail(struct str why)
+{
+    (void)fprintf(stderr, "hotaru: %.*s\n", STR(why));
+    return false;
+}
+
+static bool open_doors(struct daemon *d, struct arena *boot)
+{
+    struct str why = S("");
+    struct address udp_at, http_at;
+    if (!address_read(&udp_at, d->set->text[SET_udp]))
+        return fail(S("udp: an address and a port are needed, such as 127.0.0.1:1700"));
+    if (!address_read(&http_at, d->set->text[SET_http]))
+        return fail(S("http: an address and a port are needed, such as 127.0.0.1:8080"));
+    if (d->set->number[SET_dev] && !(address_is_loopback(udp_at) && address_is_loopback(http_at)))
+        return fail(S("dev asks no login and is for addresses of this machine only"));
+    d->udp = udp_open(udp_at, (int)(d->set->number[SET_receive_mb] << 20), &why, boot);
+    if (!d->udp)
+        return fail(why);
+    d->gateways = gateways_make(&d->env, d->udp);
+    d->decoder  = decoder_make(&d->env, d->set, d->loop, commit, d, boot);
+    struct http_calls calls = api_calls(&d->api);
+    d->http = http_open(http_at, &calls, d->writes, (int)d->set->number[SET_http_threads], &why, boot);
+    if (!d->http)
+        return fail(why);
+    (void)loop_watch(d->loop, udp_fd(d->udp), datagrams, d);
+    return true;
+}
+
+static void make_api(struct daemon *d)
+{
+    d->api = (struct api){ .env      = &d->env,
+                           .profiles = &d->env.profiles,
+                           .access   = { .dev = d->set->number[SET_dev] != 0 },
+                           .city_ja  = d->set->text[SET_city_ja],
+                           .city_en  = d->set->text[SET_city_en],
+                           .version  = S(HOTARU_VERSION),
+                           .speed    = (double)d->set->number[SET_speed],
+                           .started  = sys_now(),
+                           .readers  = readers_make(d->set->text[d->set->text[SET_store].n ? SET_store : SET_data]),
+                           .counts   = &d->counts };
+}
+
+static void say_ready(struct daemon *d, struct arena *boot)
+{
+    struct address at;
+    (void)address_read(&at, d->set->text[SET_http]);
+    at.port = http_port(d->http);
+    printf("hotaru %s ready: http://%.*s udp %.*s store %.*s devices %lld gateways %lld\n", HOTARU_VERSION,
+           STR(address_str(boot, at)), STR(address_str(boot, udp_address(d->udp))), STR(db_version(d->env.db, boot)),
+           (long long)d->counts.devices, (long long)d->counts.gateways);
+    (void)fflush(stdout);
+}
+
+static void close_doors(struct daemon *d)
+{
+    if (d->http)
+        http_close(d->http);
+    if (d->decoder)
+        decoder_close(d->decoder);
+    if (d->gateways)
+        gateways_close(d->gateways);
+    if (d->udp)
+        udp_close(d->udp);
+    if (d->api.readers)
+        readers_close(d->api.readers);
+}
+
+/* What waits in memory only: rows behind. What was accepted is on the disk already. */
+static void write_all_behind(struct daemon *d)
+{
+    while (d->exit_code == 0 && flow_idle(&d->env, BEHIND_ROWS * 4) > 0)
+        ;
+    if (d->exit_code == 0)
+        (void)db_idle(d->env.db, 0);
+}
+
+int serve(const struct settings *settings, struct arena *boot)
+{
+    struct daemon *d = boot_take(sizeof *d);
+    struct str why = S("");
+    d->set = settings;
+    sys_no_core_dumps();
+    enum err err = engine_open(&d->env, settings, &why, boot);
+    if (err != OK) {
+        (void)fail(why);
+        return 1;
+    }
+    d->loop   = loop_make();
+    d->timer  = loop_timer(d->loop, turn, d);
+    d->writes = loop_wake_make(d->loop, writes, d);
+    make_api(d);
+    api_count(&d->api);
+    if (open_doors(d, boot)) {
+        loop_on_stop_signals(d->loop, stop, d);
+        schedule(d);
+        say_ready(d, boot);
+        loop_run(d->loop);
+        if (d->stopping)
+            write_all_behind(d);
+    } else {
+        d->exit_code = 1;
+    }
+    close_doors(d);
+    engine_close(&d->env);
+    if (d->stopping)
+        log_line(LOG_INFO, "stopped");
+    return d->exit_code;
+}
