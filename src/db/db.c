@@ -15,7 +15,8 @@
 #include <math.h>
 #include <stdio.h>
 
-enum err db_open(struct db **out, struct str where, enum db_mode mode, struct str *why, struct arena *arena)
+enum err db_open(struct db **out, struct str where, enum db_mode mode, struct str *why,
+                 struct arena *arena)
 {
     enum { MIGRATIONS_MAX = 256 };
     struct migration *list = arena_array(arena, struct migration, MIGRATIONS_MAX);
@@ -29,7 +30,8 @@ enum err db_open(struct db **out, struct str where, enum db_mode mode, struct st
                               : sqlite_open(&db, where, mode, why, arena);
     if (err)
         return err;
-    err = mode == DB_WRITER ? db_migrate(db, list, n, why, arena) : db_schema_check(db, list, n, why, arena);
+    err = mode == DB_WRITER ? db_migrate(db, list, n, why, arena)
+                            : db_schema_check(db, list, n, why, arena);
     if (err) {
         db_close(db);
         return err;
@@ -87,7 +89,8 @@ struct db_query *db_query(struct db *db, const char *sql)
         }
     }
     if (++db->used >= DB_QUERIES_MAX)
-        die("more than %d statements on one connection: is one of them no literal?", DB_QUERIES_MAX - 1);
+        die("more than %d statements on one connection: is one of them no literal?",
+            DB_QUERIES_MAX - 1);
     struct db_query *q = db->body->make(db, sql);
     q->db = db;
     q->sql = sql;

@@ -20,11 +20,12 @@ struct db_query;    /* a prepared statement of that connection; lives as long as
 enum db_mode { DB_WRITER, DB_READER };
 
 /*
- * Opens `where`: a folder (holds hotaru.db) or postgres://…. The writer creates the file and runs the
- * migrations; it refuses (ERR_CONFLICT) a schema newer than it can open, a foreign application_id, and
- * a second writer on the same store. *why gets words for people, in `arena`.
+ * Opens `where`: a folder (holds hotaru.db) or postgres://…. The writer creates the file and runs
+ * the migrations; it refuses (ERR_CONFLICT) a schema newer than it can open, a foreign
+ * application_id, and a second writer on the same store. *why gets words for people, in `arena`.
  */
-enum err db_open(struct db **out, struct str where, enum db_mode mode, struct str *why, struct arena *arena);
+enum err db_open(struct db **out, struct str where, enum db_mode mode, struct str *why,
+                 struct arena *arena);
 void     db_close(struct db *db);
 
 /* The statement of this text; prepared once per connection and found again by the text's address, so
@@ -39,8 +40,9 @@ void db_bind_bytes(struct db_query *q, int at, struct bytes v);
 void db_bind_null(struct db_query *q, int at);
 
 /*
- * A statement without rows. In PostgreSQL it may travel in a pipeline: an error then surfaces at the
- * latest in db_commit. OK, ERR_CONFLICT (a unique key stands already; SQLite only at once), ERR_FULL, ERR_IO.
+ * A statement without rows. In PostgreSQL it may travel in a pipeline: an error then surfaces at
+ * the latest in db_commit. OK, ERR_CONFLICT (a unique key stands already; SQLite only at once),
+ * ERR_FULL, ERR_IO.
  */
 enum err db_run(struct db_query *q);
 /* Rows changed by the last db_run that was waited for (SQLite: at once; PostgreSQL: waits). */
@@ -58,10 +60,10 @@ struct str   db_str(struct db_query *q, int column);
 struct bytes db_bytes(struct db_query *q, int column);
 bool         db_is_null(struct db_query *q, int column);
 
-/* An error of any call inside a transaction dooms it, on both databases: db_commit then rolls back and returns
- * that error. To ask whether a key stands already, use ON CONFLICT (…) DO NOTHING and db_changes. A writer's
- * begin takes the write lock; a reader's transaction sees one snapshot.
- * One transaction at a time. db_commit returns OK only when the data are on the disk. After any error
+/* An error of any call inside a transaction dooms it, on both databases: db_commit then rolls back
+ * and returns that error. To ask whether a key stands already, use ON CONFLICT (…) DO NOTHING and
+ * db_changes. A writer's begin takes the write lock; a reader's transaction sees one snapshot. One
+ * transaction at a time. db_commit returns OK only when the data are on the disk. After any error
  * of db_commit the transaction is rolled back; ERR_IO is final for a writer. */
 enum err db_begin(struct db *db);
 enum err db_commit(struct db *db);
@@ -75,7 +77,8 @@ enum err db_exec(struct db *db, const char *sql);
  * Nothing to do on PostgreSQL. */
 enum err db_idle(struct db *db, i64 wal_bytes_max);   /* also keeps the reserve file: call it once after opening */
 
-/* Frees the reserve file once, so that counters and alarms can still commit on a full disk (promises R13). */
+/* Frees the reserve file once, so that counters and alarms can still commit on a full disk
+ * (promises R13). */
 void     db_release_reserve(struct db *db);
 
 /* For /health, /metrics and the start line: "sqlite 3.40.1", "postgres 15.6". */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The store's facts. Each stands twice: on SQLite in a folder of its own, and on PostgreSQL in a schema of
- * its own where $HOTARU_POSTGRES names a server (test/postgres.sh start prints it).
+ * The store's facts. Each stands twice: on SQLite in a folder of its own, and on PostgreSQL in a
+ * schema of its own where $HOTARU_POSTGRES names a server (test/postgres.sh start prints it).
  */
 #include "base/test.h"
 #include "db/inside.h"
@@ -47,7 +47,8 @@ static void on_postgres(void (*fact)(struct str where))
         return;
     }
     sys_random(name, sizeof name);
-    struct str schema = str_fmt(test_arena(), "t_%.*s", STR(hex_str(test_arena(), (struct bytes){ name, 8 })));
+    struct str schema =
+        str_fmt(test_arena(), "t_%.*s", STR(hex_str(test_arena(), (struct bytes){ name, 8 })));
     TRUE(server_exec(str_fmt(test_arena(), "CREATE SCHEMA %.*s", STR(schema)).p));
     fact(str_fmt(test_arena(), "%.*s%coptions=-csearch_path%%3D%.*s", STR(url),
                  str_find(url, S("?")) < 0 ? '?' : '&', STR(schema)));
@@ -78,7 +79,8 @@ static enum err refused(struct str where, enum db_mode mode, struct str words)
     enum err   err = db_open(&db, where, mode, &why, test_arena());
     TRUE(!db);
     if (str_find(why, words) < 0)
-        test_fail(__FILE__, __LINE__, "the words are \"%.*s\", without \"%.*s\"", STR(why), STR(words));
+        test_fail(__FILE__, __LINE__, "the words are \"%.*s\", without \"%.*s\"", STR(why),
+                  STR(words));
     db_close(db);
     return err;
 }
@@ -86,7 +88,9 @@ static enum err refused(struct str where, enum db_mode mode, struct str words)
 static struct db *open_with_fact(struct str where)
 {
     struct db *db = open_store(where, DB_WRITER);
-    EQ(db_exec(db, "CREATE TABLE fact (a BIGINT NOT NULL, b TEXT, c BYTEA, d DOUBLE PRECISION, PRIMARY KEY (a))"), OK);
+    EQ(db_exec(db, "CREATE TABLE fact (a BIGINT NOT NULL, b TEXT, c BYTEA, d DOUBLE PRECISION, "
+                   "PRIMARY KEY (a))"),
+       OK);
     return db;
 }
 
@@ -183,7 +187,8 @@ BOTH(whether_a_key_stood_already_can_be_asked_without_an_error)
     struct db *db = open_with_fact(where);
     EQ(db_begin(db), OK);
     for (int i = 0; i < 2; i++) {
-        struct db_query *q = db_query(db, "INSERT INTO fact (a, b) VALUES ($1, $2) ON CONFLICT (a) DO NOTHING");
+        struct db_query *q =
+            db_query(db, "INSERT INTO fact (a, b) VALUES ($1, $2) ON CONFLICT (a) DO NOTHING");
         db_bind_i64(q, 1, 7);
         db_bind_str(q, 2, S("x"));
         EQ(db_run(q), OK);
@@ -209,9 +214,12 @@ BOTH(ten_thousand_rows_fit_into_one_transaction)
 
 BOTH(values_come_back_as_they_went_in)
 {
-    static const i64    integers[] = { 0, -1, INT64_MAX, INT64_MIN, 9007199254740993, (i64)0x00005E0000000001 };
+    static const i64 integers[] = {
+        0, -1, INT64_MAX, INT64_MIN, 9007199254740993, (i64)0x00005E0000000001
+    };
     static const double doubles[] = { 0, -0.0, 0.1, 1e308, 5e-324, -137.213, (double)INFINITY };
-    static const struct str texts[] = { S(""), S("\xE5\xAF\x8C\xE5\xB1\xB1"), S("\xF0\x9F\x92\xA1"), S("'; --\\") };
+    static const struct str texts[] = { S(""), S("\xE5\xAF\x8C\xE5\xB1\xB1"), S("\xF0\x9F\x92\xA1"),
+                                        S("'; --\\") };
     static const struct str blobs[] = { S(""), S("\0"), S("a\0b"), S("\xFF\x00\xFE"), S("text") };
     struct db *db = open_with_fact(where);
     i64        key = 0;
@@ -303,7 +311,8 @@ BOTH(sums_and_means_are_numbers)
     static const i64 values[] = { 10000, 123456789, -20001, 3, 9000000000000000000 };
     for (size_t i = 0; i < COUNT(values); i++)
         EQ(put(db, values[i], S("")), OK);
-    struct db_query *q = db_query(db, "SELECT sum(a), avg(a), max(a), count(*) FROM fact WHERE a < 1000000000");
+    struct db_query *q =
+        db_query(db, "SELECT sum(a), avg(a), max(a), count(*) FROM fact WHERE a < 1000000000");
     EQ(db_step(q), OK);
     EQ(db_i64(q, 0), 123446791);
     NEAR(db_double(q, 1), 30861697.75, 1e-6);
@@ -378,7 +387,8 @@ BOTH(a_reader_of_nothing_is_refused_with_words)
 BOTH(the_version_names_the_database)
 {
     struct db *db = open_store(where, DB_WRITER);
-    TRUE(str_starts(db_version(db, test_arena()), db_is_postgres(db) ? S("postgres ") : S("sqlite 3.")));
+    TRUE(str_starts(db_version(db, test_arena()),
+                    db_is_postgres(db) ? S("postgres ") : S("sqlite 3.")));
     EQ(db_idle(db, 0), OK);
     db_close(db);
 }
@@ -401,7 +411,9 @@ static const struct migration steps[] = {
     { 2, 1, S("two"), S("CREATE TABLE two (a BIGINT); -- a new table harms nobody\nINSERT INTO two VALUES (2);") },
     { 3, 3, S("three"), S("DROP TABLE one; /*postgres: SELECT 1;*/") },
 };
-static const struct migration broken_two = { 2, 1, S("two"), S("CREATE TABLE two (a BIGINT); INSERT INTO nowhere VALUES (1);") };
+static const struct migration broken_two = {
+    2, 1, S("two"), S("CREATE TABLE two (a BIGINT); INSERT INTO nowhere VALUES (1);")
+};
 
 static i64 one_value(struct db *db, const char *sql)
 {
@@ -416,7 +428,8 @@ static enum err migrate(struct db *db, const struct migration *list, size_t n, s
     struct str why = S("");
     enum err   err = db_migrate(db, list, n, &why, test_arena());
     if (str_find(why, words) < 0)
-        test_fail(__FILE__, __LINE__, "the words are \"%.*s\", without \"%.*s\"", STR(why), STR(words));
+        test_fail(__FILE__, __LINE__, "the words are \"%.*s\", without \"%.*s\"", STR(why),
+                  STR(words));
     return err;
 }
 
@@ -512,7 +525,8 @@ TEST(a_foreign_database_is_not_touched)
     sqlite3 *raw;
     const char *folder = test_folder();
     EQ(sqlite3_open(str_fmt(test_arena(), "%s/hotaru.db", folder).p, &raw), SQLITE_OK);
-    EQ(sqlite3_exec(raw, "CREATE TABLE theirs (x); PRAGMA application_id = 7", NULL, NULL, NULL), SQLITE_OK);
+    EQ(sqlite3_exec(raw, "CREATE TABLE theirs (x); PRAGMA application_id = 7", NULL, NULL, NULL),
+       SQLITE_OK);
     sqlite3_close(raw);
     EQ(refused(str_z(folder), DB_WRITER, S("another program")), ERR_CONFLICT);
 }
@@ -545,7 +559,8 @@ TEST(the_log_is_emptied_by_idle_work_and_only_by_the_writer)
     db_close(db);
 }
 
-/* Runs `play` in a process of its own: *line stays 0 when all its needs were met, -1 when it had to give up. */
+/* Runs `play` in a process of its own: *line stays 0 when all its needs were met, -1 when it had to
+ * give up. */
 struct stage { int out; };
 #define NEED(x) do { if (!(x)) leave(stage, __LINE__); } while (0)
 
@@ -585,14 +600,16 @@ static bool write_line(const char *path, struct str line)
     return good;
 }
 
-/* A file system that is seen by this process only, and gone with it. Whoever is not root becomes it inside. */
+/* A file system that is seen by this process only, and gone with it. Whoever is not root becomes it
+ * inside. */
 static bool small_disk(const char *folder, const char *size)
 {
     struct str uid = str_fmt(test_arena(), "0 %ld 1", (long)getuid());
     struct str gid = str_fmt(test_arena(), "0 %ld 1", (long)getgid());
 
     if (unshare(CLONE_NEWNS) != 0
-        && (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || !write_line("/proc/self/setgroups", S("deny"))
+        && (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0
+            || !write_line("/proc/self/setgroups", S("deny"))
             || !write_line("/proc/self/uid_map", uid) || !write_line("/proc/self/gid_map", gid)))
         return false;
     return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
@@ -708,7 +725,8 @@ TEST(a_writer_that_lost_its_connection_never_believes_again)
         i64 pid = one_value(db, "SELECT pg_backend_pid()");
         if (in_transaction)
             EQ(db_begin(db), OK);
-        TRUE(server_exec(str_fmt(test_arena(), "SELECT pg_terminate_backend(%lld, 5000)", (long long)pid).p));
+        TRUE(server_exec(
+            str_fmt(test_arena(), "SELECT pg_terminate_backend(%lld, 5000)", (long long)pid).p));
         EQ(db_step(db_query(db, "SELECT 1")), ERR_IO);
         if (in_transaction)
             EQ(db_commit(db), ERR_IO);

@@ -66,8 +66,10 @@ struct db {
     size_t           error_n;
 };
 
-enum err sqlite_open(struct db **out, struct str folder, enum db_mode mode, struct str *why, struct arena *arena);
-enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struct str *why, struct arena *arena);
+enum err sqlite_open(struct db **out, struct str folder, enum db_mode mode, struct str *why,
+                     struct arena *arena);
+enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struct str *why,
+                       struct arena *arena);
 
 /* Keeps the database's own words for db_error. */
 void db_remember(struct db *db, struct str words);
@@ -84,9 +86,11 @@ struct migration {
 /* The embedded schema/NNNN-words.sql, in order. */
 size_t db_migrations(struct migration *out, size_t room);
 /* Brings the store to the last of the list, each migration in its own transaction. */
-enum err db_migrate(struct db *db, const struct migration *list, size_t n, struct str *why, struct arena *arena);
+enum err db_migrate(struct db *db, const struct migration *list, size_t n, struct str *why,
+                    struct arena *arena);
 /* A reader's question: is the schema one that this list's program can use? */
-enum err db_schema_check(struct db *db, const struct migration *list, size_t n, struct str *why, struct arena *arena);
+enum err db_schema_check(struct db *db, const struct migration *list, size_t n, struct str *why,
+                         struct arena *arena);
 i64      db_schema_version(struct db *db);        /* 0: none yet */
 
 #endif

@@ -2,15 +2,16 @@
 /*
  * Migrations: numbered, forward only, inside the binary.
  *
- * schema/NNNN-words.sql brings a store from version NNNN-1 to NNNN, in one transaction together with
- * its row in schema_version: a power cut leaves the old version or the new one, and the next start
- * goes on from there. A line
+ * schema/NNNN-words.sql brings a store from version NNNN-1 to NNNN, in one transaction together
+ * with its row in schema_version: a power cut leaves the old version or the new one, and the next
+ * start goes on from there. A line
  *
  *     -- compatible from 3
  *
- * says that a program which knows migrations up to 3 can still use the store afterwards (a new table
- * or column that it does not touch); without the line only programs that know NNNN can. Such an older
- * program opens the newer store and leaves its schema alone; that is the way back from an upgrade.
+ * says that a program which knows migrations up to 3 can still use the store afterwards (a new
+ * table or column that it does not touch); without the line only programs that know NNNN can. Such
+ * an older program opens the newer store and leaves its schema alone; that is the way back from an
+ * upgrade.
  *
  * One text serves both databases. What only one of them wants stands in a marked comment:
  * a comment that begins with sqlite: (or postgres:) is bared for that one.
@@ -120,7 +121,8 @@ static enum err ask_schema(struct schema *out, struct db *db)
     *out = (struct schema){ 0, 0 };
     if (!has_version_table(db))
         return db->dead ? ERR_IO : OK;
-    struct db_query *q = db_query(db, "SELECT max(version), max(compatible_from) FROM schema_version");
+    struct db_query *q =
+        db_query(db, "SELECT max(version), max(compatible_from) FROM schema_version");
     enum err err = db_step(q);
     if (!err)
         *out = (struct schema){ db_i64(q, 0), db_i64(q, 1) };
@@ -145,7 +147,8 @@ static enum err judge(const struct schema *schema, size_t n, struct str *why, st
     return ERR_CONFLICT;
 }
 
-enum err db_schema_check(struct db *db, const struct migration *list, size_t n, struct str *why, struct arena *arena)
+enum err db_schema_check(struct db *db, const struct migration *list, size_t n, struct str *why,
+                         struct arena *arena)
 {
     struct schema schema;
     (void)list;
@@ -191,7 +194,8 @@ static enum err apply(struct db *db, const struct migration *m, struct arena *ar
     return err;
 }
 
-enum err db_migrate(struct db *db, const struct migration *list, size_t n, struct str *why, struct arena *arena)
+enum err db_migrate(struct db *db, const struct migration *list, size_t n, struct str *why,
+                    struct arena *arena)
 {
     struct schema schema;
     enum err err = ask_schema(&schema, db);
@@ -201,7 +205,8 @@ enum err db_migrate(struct db *db, const struct migration *list, size_t n, struc
     for (size_t i = (size_t)schema.version; !err && i < n; i++) {
         err = apply(db, &list[i], arena);
         if (!err)
-            log_line(LOG_INFO, "store schema=%lld words=\"%.*s\"", (long long)list[i].version, STR(list[i].words));
+            log_line(LOG_INFO, "store schema=%lld words=\"%.*s\"", (long long)list[i].version,
+                     STR(list[i].words));
         else
             *why = str_fmt(arena, "migration %lld (%.*s) failed: %.*s", (long long)list[i].version,
                            STR(list[i].words), STR(db_error(db)));

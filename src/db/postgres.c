@@ -296,7 +296,8 @@ static enum err prepare(struct postgres *p, struct postgres_query *q)
         return OK;
     q->prepared = true;
     if (p->pipeline)
-        return queued(p, PENDING_OTHER, PQsendPrepare(p->conn, q->name, q->q.sql, q->most, q->declared));
+        return queued(p, PENDING_OTHER,
+                      PQsendPrepare(p->conn, q->name, q->q.sql, q->most, q->declared));
     PGresult *r = PQprepare(p->conn, q->name, q->q.sql, q->most, q->declared);
     enum err  err = check(p, r);
     PQclear(r);
@@ -321,7 +322,9 @@ static enum err send(struct postgres *p, struct postgres_query *q, enum pending 
         formats[i] = BINARY;
     }
     if (p->pipeline)
-        return queued(p, kind, PQsendQueryPrepared(p->conn, q->name, q->most, values, sizes, formats, BINARY));
+        return queued(
+            p, kind,
+            PQsendQueryPrepared(p->conn, q->name, q->most, values, sizes, formats, BINARY));
 
     PGresult *r = PQexecPrepared(p->conn, q->name, q->most, values, sizes, formats, BINARY);
     err = check(p, r);
@@ -436,7 +439,9 @@ static i64 column_i64(struct db_query *q, int column)
     default: return 0;
     }
     double d = column_double(q, column);
-    return d >= 9223372036854775807.0 ? INT64_MAX : d <= -9223372036854775808.0 ? INT64_MIN : (i64)d;
+    return d >= 9223372036854775807.0    ? INT64_MAX
+           : d <= -9223372036854775808.0 ? INT64_MIN
+                                         : (i64)d;
 }
 
 static struct bytes column_bytes(struct db_query *q, int column)
@@ -471,7 +476,9 @@ static enum err begin(struct db *db)
     if (db->mode == DB_READER)
         return simple(p, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");   /* one snapshot */
     enum err err = enter_pipeline(p);
-    return err ? err : queued(p, PENDING_OTHER, PQsendQueryParams(p->conn, "BEGIN", 0, NULL, NULL, NULL, NULL, 0));
+    return err ? err
+               : queued(p, PENDING_OTHER,
+                        PQsendQueryParams(p->conn, "BEGIN", 0, NULL, NULL, NULL, NULL, 0));
 }
 
 static enum err commit(struct db *db)
@@ -480,7 +487,8 @@ static enum err commit(struct db *db)
 
     if (!p->pipeline)
         return simple(p, "COMMIT");
-    enum err err = queued(p, PENDING_COMMIT, PQsendQueryParams(p->conn, "COMMIT", 0, NULL, NULL, NULL, NULL, 0));
+    enum err err = queued(p, PENDING_COMMIT,
+                          PQsendQueryParams(p->conn, "COMMIT", 0, NULL, NULL, NULL, NULL, 0));
     enum err left = leave_pipeline(p);
     return err ? err : left;
 }
@@ -557,7 +565,8 @@ static const struct db_body postgres_body = {
 static struct str ask(struct postgres *p, const char *sql, struct arena *arena)
 {
     PGresult  *r = PQexec(p->conn, sql);
-    struct str v = check(p, r) || PQntuples(r) < 1 ? S("") : str_copy(arena, str_z(PQgetvalue(r, 0, 0)));
+    struct str v =
+        check(p, r) || PQntuples(r) < 1 ? S("") : str_copy(arena, str_z(PQgetvalue(r, 0, 0)));
     PQclear(r);
     return v;
 }
@@ -576,8 +585,8 @@ static enum err check_settings(struct postgres *p, struct str *why, struct arena
             continue;
         struct str is = ask(p, str_fmt(arena, "SHOW %s", wanted[i].name).p, arena);
         if (!str_eq(is, wanted[i].value)) {
-            *why = str_fmt(arena, "the server's %s is %.*s; it must be %.*s", wanted[i].name, STR(is),
-                           STR(wanted[i].value));
+            *why = str_fmt(arena, "the server's %s is %.*s; it must be %.*s", wanted[i].name,
+                           STR(is), STR(wanted[i].value));
             return ERR_UNSUPPORTED;
         }
     }
@@ -591,7 +600,8 @@ static enum err take_lock(struct postgres *p, struct str *why, struct arena *are
     if (str_eq(got, S("t")))
         return OK;
     if (got.n == 0) {
-        *why = str_fmt(arena, "the advisory lock of the writer cannot be asked for: %.*s", STR(db_error(&p->db)));
+        *why = str_fmt(arena, "the advisory lock of the writer cannot be asked for: %.*s",
+                       STR(db_error(&p->db)));
         return ERR_IO;
     }
     struct str who = ask(p, "SELECT 'process ' || l.pid || coalesce(' from ' || host(a.client_addr), '')"
@@ -604,7 +614,8 @@ static enum err take_lock(struct postgres *p, struct str *why, struct arena *are
     return ERR_CONFLICT;
 }
 
-enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struct str *why, struct arena *arena)
+enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struct str *why,
+                       struct arena *arena)
 {
     static const char *const sessions[] = {
         [DB_WRITER] = "SET synchronous_commit = on; SET client_min_messages = warning; SET jit = off",
@@ -618,7 +629,8 @@ enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struc
     p->db.mode = mode;
     p->db.arena = arena_make(16 << 10);
     const char *address = str_copy(arena, url).p;
-    const char *keywords[] = { "dbname", "client_encoding", "fallback_application_name", "connect_timeout", NULL };
+    const char *keywords[] = { "dbname", "client_encoding", "fallback_application_name",
+                               "connect_timeout", NULL };
     const char *values[] = { address, "UTF8", "hotaru", "10", NULL };
     p->conn = PQconnectdbParams(keywords, values, 1);
 

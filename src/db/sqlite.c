@@ -89,8 +89,8 @@ static void check_parameters(const char *sql, sqlite3_stmt *stmt)
     for (int i = 1; i <= n; i++) {
         i64 number = 0;
         struct str name = str_z(sqlite3_bind_parameter_name(stmt, i));
-        if (name.n < 2 || name.p[0] != '$' || !str_to_i64(&number, (struct str){ name.p + 1, name.n - 1 })
-            || number != i)
+        if (name.n < 2 || name.p[0] != '$'
+            || !str_to_i64(&number, (struct str){ name.p + 1, name.n - 1 }) || number != i)
             die("parameter %d is written %.*s in: %s", i, STR(name), sql);
     }
 }
@@ -113,7 +113,8 @@ static struct db_query *make(struct db *db, const char *sql)
     return &q->q;
 }
 
-/* A statement that writes is done after its first step; one that reads looks at its parameters again. */
+/* A statement that writes is done after its first step; one that reads looks at its parameters
+ * again. */
 static sqlite3_destructor_type lifetime(struct db_query *q)
 {
     return ((struct sqlite_query *)q)->reads ? SQLITE_TRANSIENT : SQLITE_STATIC;
@@ -194,7 +195,8 @@ static struct str column_str(struct db_query *q, int column)
 static struct bytes column_bytes(struct db_query *q, int column)
 {
     const u8 *p = sqlite3_column_blob(stmt_of(q), column);
-    return (struct bytes){ p ? p : (const u8 *)"", (size_t)sqlite3_column_bytes(stmt_of(q), column) };
+    return (struct bytes){ p ? p : (const u8 *)"",
+                           (size_t)sqlite3_column_bytes(stmt_of(q), column) };
 }
 
 static bool column_null(struct db_query *q, int column)
@@ -351,7 +353,8 @@ static enum err take_lock(struct sqlite *s, const char *path, struct str *why, s
         char    text[32];
         ssize_t n = pread(s->lock, text, sizeof text, 0);
         struct str pid = str_trim((struct str){ text, (size_t)MAX(n, 0) });
-        *why = str_fmt(arena, "the store is being written by another hotaru (process %.*s)", STR(pid));
+        *why =
+            str_fmt(arena, "the store is being written by another hotaru (process %.*s)", STR(pid));
         return ERR_CONFLICT;
     }
     struct str pid = str_fmt(arena, "%ld\n", (long)getpid());
@@ -365,7 +368,8 @@ static struct str ask(struct sqlite *s, const char *pragma, struct arena *arena)
 {
     sqlite3_stmt *stmt = NULL;
     struct str    value = S("");
-    if (sqlite3_prepare_v2(s->handle, pragma, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+    if (sqlite3_prepare_v2(s->handle, pragma, -1, &stmt, NULL) == SQLITE_OK
+        && sqlite3_step(stmt) == SQLITE_ROW)
         value = str_copy(arena, str_z((const char *)sqlite3_column_text(stmt, 0)));
     sqlite3_finalize(stmt);
     return value;
@@ -426,9 +430,10 @@ static enum err set_up(struct sqlite *s, struct str *why, struct arena *arena)
 
     for (size_t i = 0; i < COUNT(switches); i++) {
         int is = -1;
-        if (sqlite3_db_config(s->handle, switches[i].what, switches[i].on, &is) || is != switches[i].on) {
-            *why = str_fmt(arena, "SQLite %s does not know a setting we need (%d)", sqlite3_libversion(),
-                           switches[i].what);
+        if (sqlite3_db_config(s->handle, switches[i].what, switches[i].on, &is)
+            || is != switches[i].on) {
+            *why = str_fmt(arena, "SQLite %s does not know a setting we need (%d)",
+                           sqlite3_libversion(), switches[i].what);
             return ERR_UNSUPPORTED;
         }
     }
@@ -437,15 +442,17 @@ static enum err set_up(struct sqlite *s, struct str *why, struct arena *arena)
 
     for (size_t i = 0; i < COUNT(settings); i++) {
         struct str wanted = writer ? settings[i].writer : settings[i].reader;
-        enum err   err = settings[i].set ? exec(&s->db, settings[i].set)
-                       : exec(&s->db, writer ? "PRAGMA query_only = OFF" : "PRAGMA query_only = ON");
+        enum err err = settings[i].set ? exec(&s->db, settings[i].set)
+                                       : exec(&s->db, writer ? "PRAGMA query_only = OFF"
+                                                             : "PRAGMA query_only = ON");
         if (err) {
             *why = str_fmt(arena, "the store cannot be opened: %.*s", STR(db_error(&s->db)));
             return err;
         }
         struct str is = ask(s, settings[i].ask, arena);
         if (!str_eq(is, wanted)) {
-            *why = str_fmt(arena, "%s answers %.*s, not %.*s", settings[i].ask, STR(is), STR(wanted));
+            *why =
+                str_fmt(arena, "%s answers %.*s, not %.*s", settings[i].ask, STR(is), STR(wanted));
             return ERR_UNSUPPORTED;
         }
     }
@@ -460,7 +467,8 @@ static enum err prepare_transactions(struct sqlite *s)
         { &s->begin, begins[s->db.mode] }, { &s->commit, "COMMIT" }, { &s->rollback, "ROLLBACK" },
     };
     for (size_t i = 0; i < COUNT(all); i++) {
-        int rc = sqlite3_prepare_v3(s->handle, all[i].sql, -1, SQLITE_PREPARE_PERSISTENT, all[i].stmt, NULL);
+        int rc = sqlite3_prepare_v3(s->handle, all[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                    all[i].stmt, NULL);
         if (rc != SQLITE_OK)
             return fail(s, rc);
     }
@@ -479,8 +487,8 @@ static const struct db_body sqlite_body = {
 
 static enum err open_file(struct sqlite *s, const char *path, struct str *why, struct arena *arena)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE
-              | (s->db.mode == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
+                | SQLITE_OPEN_EXRESCODE | (s->db.mode == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
     struct stat file;
 
     if (s->db.mode == DB_READER && stat(path, &file) != 0) {
@@ -496,7 +504,8 @@ static enum err open_file(struct sqlite *s, const char *path, struct str *why, s
     return OK;
 }
 
-enum err sqlite_open(struct db **out, struct str where, enum db_mode mode, struct str *why, struct arena *arena)
+enum err sqlite_open(struct db **out, struct str where, enum db_mode mode, struct str *why,
+                     struct arena *arena)
 {
     struct sqlite *s = boot_take(sizeof *s);
     enum err       err = OK;
@@ -513,7 +522,8 @@ enum err sqlite_open(struct db **out, struct str where, enum db_mode mode, struc
     if (mode == DB_WRITER && (err = sys_folder_make(folder)))
         *why = str_fmt(arena, "the folder %s cannot be made", folder);
     if (!err && is_remote(folder)) {
-        *why = str_fmt(arena, "%s lies on a network file system; the store needs a local disk", folder);
+        *why = str_fmt(arena, "%s lies on a network file system; the store needs a local disk",
+                       folder);
         err = ERR_UNSUPPORTED;
     }
     if (!err && mode == DB_WRITER)

@@ -3,14 +3,15 @@
  * @context: which IRI a short name stands for, and back.
  *
  * Of JSON-LD 1.1 this is the part that NGSI-LD needs: terms, compact IRIs, @vocab, and a protected
- * core that comes last and wins (clause 5.5.7). Scoped contexts of a user are refused; the one in the core
- * (ngsildproof) is opaque. Nothing is ever fetched.
+ * core that comes last and wins (clause 5.5.7). Scoped contexts of a user are refused; the one in
+ * the core (ngsildproof) is opaque. Nothing is ever fetched.
  *
  * A context is two hash tables over one array of terms, by name and by IRI, in an arena.
  */
 #include "ngsi/ngsi.h"
 
-enum { TERMS_MAX = 20000, PREFIX_DEPTH_MAX = 8 };
+/* IRI_BYTES_MAX: terms that build on each other must not grow without end. */
+enum { TERMS_MAX = 20000, PREFIX_DEPTH_MAX = 8, IRI_BYTES_MAX = 2048 };
 
 struct term { struct str name, iri; };
 
@@ -24,7 +25,8 @@ struct ngsi_context {
 
 /* ------------------------------------------------------------------ tables */
 
-static const struct term *find(const struct ngsi_context *c, const u32 *table, bool iri, struct str key)
+static const struct term *find(const struct ngsi_context *c, const u32 *table, bool iri,
+                               struct str key)
 {
     for (u64 at = hash_bytes(bytes_of(key)) & c->mask; table[at]; at = (at + 1) & c->mask) {
         const struct term *t = &c->terms[table[at] - 1];
@@ -106,11 +108,13 @@ static bool read_term(struct reading *r, const struct json *v)
     if (json_is(v, JSON_OBJECT)) {
         id = json_get(v, S("@id"));
         if (json_get(v, S("@context")) && !r->is_core)
-            return refuse(r, NGSI_BAD_REQUEST_DATA, S("the @context has a term with a @context of its own"));
+            return refuse(r, NGSI_BAD_REQUEST_DATA,
+                          S("the @context has a term with a @context of its own"));
     }
     if ((id && !json_is(id, JSON_STRING)) || (!id && !json_is(v, JSON_OBJECT)))
         return refuse(r, NGSI_BAD_REQUEST_DATA,
-                      str_fmt(r->arena, "the @context defines \"%.*s\" by something that is no IRI", STR(v->key)));
+                      str_fmt(r->arena, "the @context defines \"%.*s\" by something that is no IRI",
+                              STR(v->key)));
     if (term_named(c, v->key))
         return true;
     if (c->n == TERMS_MAX)
@@ -127,7 +131,8 @@ static bool read_part(struct reading *r, const struct json *v)
         struct str url = json_str(v, r->arena);
         if (ngsi_is_core_url(url))
             return true;
-        return refuse(r, NGSI_NO_CONTEXT, str_fmt(r->arena, "%.*s is not among the contexts kept here", STR(url)));
+        return refuse(r, NGSI_NO_CONTEXT,
+                      str_fmt(r->arena, "%.*s is not among the contexts kept here", STR(url)));
     }
     if (!json_is(v, JSON_OBJECT))
         return refuse(r, NGSI_BAD_REQUEST_DATA, S("the @context is neither an object nor a URL"));
@@ -155,7 +160,7 @@ static struct str expand_prefix(const struct ngsi_context *c, struct str iri, st
             return iri;
         const struct term *t = c->core ? term_named(c->core, prefix) : NULL;
         t = t ? t : term_named(c, prefix);
-        if (!t || str_eq(t->iri, iri))
+        if (!t || str_eq(t->iri, iri) || t->iri.n + rest.n > IRI_BYTES_MAX)
             return iri;
         iri = str_fmt(arena, "%.*s%.*s", STR(t->iri), STR(rest));
     }
@@ -172,7 +177,8 @@ static void settle_iris(struct ngsi_context *c, struct arena *arena)
         if (str_starts(*iri, S("@")))
             continue;
         bool named = !memchr(iri->p, ':', iri->n);
-        const struct term *other = named && !str_eq(*iri, c->terms[i].name) ? term_named(c, *iri) : NULL;
+        const struct term *other =
+            named && !str_eq(*iri, c->terms[i].name) ? term_named(c, *iri) : NULL;
         if (other)
             *iri = other->iri;
         *iri = memchr(iri->p, ':', iri->n) ? expand_prefix(c, *iri, arena)
@@ -188,8 +194,9 @@ static bool read_context(struct reading *r, struct str jsonld)
     struct ngsi_context *c = r->context;
 
     if (json_read(&doc, jsonld, r->arena, limits, &error))
-        return refuse(r, NGSI_BAD_REQUEST_DATA,
-                      str_fmt(r->arena, "the @context is no JSON: %s at byte %zu", error.words, error.at));
+        return refuse(
+            r, NGSI_BAD_REQUEST_DATA,
+            str_fmt(r->arena, "the @context is no JSON: %s at byte %zu", error.words, error.at));
     v = json_get(doc, S("@context"));
     v = v ? v : doc;
 
@@ -226,8 +233,9 @@ const struct ngsi_context *ngsi_core_read(struct str jsonld, struct arena *arena
     return c;
 }
 
-bool ngsi_context_read(const struct ngsi_context **out, const struct ngsi_context *core, struct str url,
-                       struct str jsonld, struct arena *arena, struct ngsi_problem *problem)
+bool ngsi_context_read(const struct ngsi_context **out, const struct ngsi_context *core,
+                       struct str url, struct str jsonld, struct arena *arena,
+                       struct ngsi_problem *problem)
 {
     struct ngsi_context *c = arena_new(arena, struct ngsi_context);
     struct reading       r = { c, arena, problem, false };
@@ -256,7 +264,8 @@ struct str ngsi_expand(const struct ngsi_context *c, struct str name, struct are
     return str_fmt(arena, "%.*s%.*s", STR(vocab), STR(name));
 }
 
-static bool expands_to(const struct ngsi_context *c, struct str name, struct str iri, struct arena *arena)
+static bool expands_to(const struct ngsi_context *c, struct str name, struct str iri,
+                       struct arena *arena)
 {
     return name.n > 0 && str_eq(ngsi_expand(c, name, arena), iri);
 }
@@ -271,12 +280,14 @@ static struct str compact_prefix(const struct ngsi_context *c, struct str iri, s
         for (u32 i = 0; i < contexts[k]->n; i++) {
             const struct term *t = &contexts[k]->terms[i];
             bool border = t->iri.n > 0 && memchr("/#:", t->iri.p[t->iri.n - 1], 3);
-            if (border && t->iri.n < iri.n && str_starts(iri, t->iri) && (!best || t->iri.n > best->iri.n))
+            if (border && t->iri.n < iri.n && str_starts(iri, t->iri)
+                && (!best || t->iri.n > best->iri.n))
                 best = t;
         }
     if (!best)
         return iri;
-    struct str name = str_fmt(arena, "%.*s:%.*s", STR(best->name), (int)(iri.n - best->iri.n), iri.p + best->iri.n);
+    struct str name = str_fmt(arena, "%.*s:%.*s", STR(best->name), (int)(iri.n - best->iri.n),
+                              iri.p + best->iri.n);
     return expands_to(c, name, iri, arena) ? name : iri;
 }
 
@@ -300,8 +311,8 @@ struct str ngsi_compact(const struct ngsi_context *c, struct str iri, struct are
     return compact_prefix(c, iri, arena);
 }
 
-struct str ngsi_translate(const struct ngsi_context *from, const struct ngsi_context *to, struct str name,
-                          struct arena *arena)
+struct str ngsi_translate(const struct ngsi_context *from, const struct ngsi_context *to,
+                          struct str name, struct arena *arena)
 {
     bool plain = !memchr(name.p, ':', name.n);
     if (from == to && plain)

@@ -22,7 +22,8 @@
 #define NGSI_CORE_FILE    "data/contexts/ngsi-ld-core-context-v1.9.jsonld"
 #define NGSI_DEFAULT_IRI  "https://uri.etsi.org/ngsi-ld/default-context/"
 
-/* ------------------------------------------------------------------ problems (clause 6.3.2; city-os §1.10) */
+/* ------------------------------------------------------------------ problems (clause 6.3.2;
+ * city-os §1.10) */
 
 /*  name                          type                     status  title */
 #define NGSI_ERRORS(X)                                                                            \
@@ -71,12 +72,14 @@ struct ngsi_context;
 /* The core context from its document; at boot. Dies when the document is broken: it is ours. */
 const struct ngsi_context *ngsi_core_read(struct str jsonld, struct arena *arena);
 /*
- * A user context: {"@context": …}, an object, or an array of objects and of core URLs. Its terms never override
- * the core's. `url` is how it is named in answers. False with a problem: BadRequestData, or LdContextNotAvailable
- * for a URL inside it that is not the core's (nothing is fetched).
+ * A user context: {"@context": …}, an object, or an array of objects and of core URLs. Its terms
+ * never override the core's. `url` is how it is named in answers. False with a problem:
+ * BadRequestData, or LdContextNotAvailable for a URL inside it that is not the core's (nothing is
+ * fetched).
  */
-bool ngsi_context_read(const struct ngsi_context **out, const struct ngsi_context *core, struct str url,
-                       struct str jsonld, struct arena *arena, struct ngsi_problem *problem);
+bool ngsi_context_read(const struct ngsi_context **out, const struct ngsi_context *core,
+                       struct str url, struct str jsonld, struct arena *arena,
+                       struct ngsi_problem *problem);
 struct str ngsi_context_url(const struct ngsi_context *context);
 /* Every spelling of the core's own URL: unversioned, and all versions. */
 bool ngsi_is_core_url(struct str url);
@@ -86,8 +89,8 @@ struct str ngsi_expand(const struct ngsi_context *context, struct str name, stru
 /* IRI to the shortest name that expands back to it. */
 struct str ngsi_compact(const struct ngsi_context *context, struct str iri, struct arena *arena);
 /* A name of one context as the other writes it. */
-struct str ngsi_translate(const struct ngsi_context *from, const struct ngsi_context *to, struct str name,
-                          struct arena *arena);
+struct str ngsi_translate(const struct ngsi_context *from, const struct ngsi_context *to,
+                          struct str name, struct arena *arena);
 
 /* ------------------------------------------------------------------ headers (clause 6.3) */
 
@@ -107,7 +110,12 @@ struct str ngsi_page_link(struct arena *arena, struct str path, struct str raw_q
 
 /* ------------------------------------------------------------------ parameters (city-os §1.2) */
 
-enum ngsi_operation { NGSI_RETRIEVE = 1, NGSI_QUERY = 2, NGSI_TEMPORAL_RETRIEVE = 4, NGSI_TEMPORAL_QUERY = 8 };
+enum ngsi_operation {
+    NGSI_RETRIEVE = 1,
+    NGSI_QUERY = 2,
+    NGSI_TEMPORAL_RETRIEVE = 4,
+    NGSI_TEMPORAL_QUERY = 8
+};
 
 enum ngsi_format { NGSI_NORMALIZED, NGSI_CONCISE, NGSI_SIMPLIFIED, NGSI_TEMPORAL_VALUES };
 enum ngsi_timerel { NGSI_ANY_TIME, NGSI_BEFORE, NGSI_AFTER, NGSI_BETWEEN };
@@ -135,15 +143,18 @@ struct ngsi_query {
 struct ngsi_param { struct str name, value; };  /* decoded */
 
 /* "a=b%20c&d" → pairs, '+' is a blank. False: broken escapes, no UTF-8, or more than `room`. */
-bool ngsi_params_read(struct ngsi_param *out, size_t room, size_t *n, struct str raw_query, struct arena *arena);
+bool ngsi_params_read(struct ngsi_param *out, size_t room, size_t *n, struct str raw_query,
+                      struct arena *arena);
 
 /* Names are translated from the request's context to the stored one. False: *problem says why. */
-bool ngsi_query_read(struct ngsi_query *out, enum ngsi_operation operation, const struct ngsi_param *params,
-                     size_t n, const struct ngsi_context *request, const struct ngsi_context *stored,
-                     struct arena *arena, struct ngsi_problem *problem);
+bool ngsi_query_read(struct ngsi_query *out, enum ngsi_operation operation,
+                     const struct ngsi_param *params, size_t n, const struct ngsi_context *request,
+                     const struct ngsi_context *stored, struct arena *arena,
+                     struct ngsi_problem *problem);
 
 bool ngsi_list_has(struct ngsi_list list, struct str item);
-/* The interval of the temporal query as [*from, *to) in microseconds: before is exclusive, after inclusive. */
+/* The interval of the temporal query as [*from, *to) in microseconds: before is exclusive, after
+ * inclusive. */
 void ngsi_time_range(const struct ngsi_query *query, i64 *from_us, i64 *to_us);
 
 /* ------------------------------------------------------------------ answers (clause 4.5) */
@@ -162,17 +173,19 @@ struct ngsi_view {
 
 /* Does the entity pass the query's types, ids and attrs? */
 bool ngsi_entity_passes(const struct ngsi_entity *entity, const struct ngsi_query *query);
-void ngsi_entity_write(struct json_out *o, const struct ngsi_entity *entity, const struct ngsi_view *view,
-                       struct arena *arena);
+void ngsi_entity_write(struct json_out *o, const struct ngsi_entity *entity,
+                       const struct ngsi_view *view, struct arena *arena);
 
 /* One row of history: attributes in the stored form, each with one instance. */
 struct ngsi_reading { i64 id; const struct json *attributes; };
 
 /*
- * The temporal evolution of an entity. `readings` rise in time, already cut to the query's interval; the answer rises
- * too, or with lastN falls, at most lastN instances an attribute. *instances (may be NULL) gets how many were written.
+ * The temporal evolution of an entity. `readings` rise in time, already cut to the query's
+ * interval; the answer rises too, or with lastN falls, at most lastN instances an attribute.
+ * *instances (may be NULL) gets how many were written.
  */
-void ngsi_temporal_write(struct json_out *o, const struct ngsi_entity *entity, const struct ngsi_reading *readings,
-                         size_t n, const struct ngsi_view *view, size_t *instances, struct arena *arena);
+void ngsi_temporal_write(struct json_out *o, const struct ngsi_entity *entity,
+                         const struct ngsi_reading *readings, size_t n,
+                         const struct ngsi_view *view, size_t *instances, struct arena *arena);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* NGSI-LD as facts: names, contexts, headers, parameters, forms. The clauses are those of GS CIM 009. */
+/* NGSI-LD as facts: names, contexts, headers, parameters, forms. The clauses are those of GS CIM
+ * 009. */
 #include "base/embedded.h"
 #include "base/test.h"
 #include "ngsi/ngsi.h"
@@ -13,7 +14,8 @@ static const struct ngsi_context *user(struct str jsonld)
 {
     const struct ngsi_context *c;
     struct ngsi_problem problem = { NGSI_FINE, S("") };
-    if (!ngsi_context_read(&c, core(), S("https://city.example/context.jsonld"), jsonld, test_arena(), &problem)) {
+    if (!ngsi_context_read(&c, core(), S("https://city.example/context.jsonld"), jsonld,
+                           test_arena(), &problem)) {
         test_fail(__FILE__, __LINE__, "%.*s", STR(problem.detail));
         return core();
     }
@@ -71,7 +73,8 @@ TEST(the_core_knows_its_own_terms_and_gives_the_rest_the_default_context)
         STR_EQ(ngsi_expand(c, facts[i].name, test_arena()), facts[i].iri);
         STR_EQ(ngsi_compact(c, facts[i].iri, test_arena()), facts[i].name);
     }
-    STR_EQ(ngsi_expand(c, S("ngsi-ld:status"), test_arena()), S("https://uri.etsi.org/ngsi-ld/status"));
+    STR_EQ(ngsi_expand(c, S("ngsi-ld:status"), test_arena()),
+           S("https://uri.etsi.org/ngsi-ld/status"));
     STR_EQ(ngsi_expand(c, S("https://a.example/x"), test_arena()), S("https://a.example/x"));
     STR_EQ(ngsi_compact(c, S("https://a.example/x"), test_arena()), S("https://a.example/x"));
     STR_EQ(ngsi_context_url(c), S(NGSI_CORE_URL));
@@ -85,18 +88,23 @@ TEST(a_user_context_adds_terms_and_never_overrides_the_core)
         "\"almostFull\":\"https://b.example/full\",\"dropped\":null},"
         "\"https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld\"]}"));
     struct arena *a = test_arena();
-    STR_EQ(ngsi_expand(c, S("waterLevel"), a), S("https://smartdatamodels.org/dataModel.Environment/waterLevel"));
-    STR_EQ(ngsi_expand(c, S("level"), a), S("https://smartdatamodels.org/dataModel.Environment/waterLevel"));
+    STR_EQ(ngsi_expand(c, S("waterLevel"), a),
+           S("https://smartdatamodels.org/dataModel.Environment/waterLevel"));
+    STR_EQ(ngsi_expand(c, S("level"), a),
+           S("https://smartdatamodels.org/dataModel.Environment/waterLevel"));
     STR_EQ(ngsi_expand(c, S("temperature"), a), S("https://a.example/t"));
     STR_EQ(ngsi_expand(c, S("location"), a), S("https://uri.etsi.org/ngsi-ld/location"));
-    STR_EQ(ngsi_expand(c, S("unknown"), a), S("https://uri.etsi.org/ngsi-ld/default-context/unknown"));
-    STR_EQ(ngsi_compact(c, S("https://smartdatamodels.org/dataModel.Environment/waterLevel"), a), S("level"));
+    STR_EQ(ngsi_expand(c, S("unknown"), a),
+           S("https://uri.etsi.org/ngsi-ld/default-context/unknown"));
+    STR_EQ(ngsi_compact(c, S("https://smartdatamodels.org/dataModel.Environment/waterLevel"), a),
+           S("level"));
     STR_EQ(ngsi_compact(c, S("https://evil.example/l"), a), S("https://evil.example/l"));
     STR_EQ(ngsi_compact(c, S("https://smartdatamodels.org/other"), a), S("sdm:other"));
     /* the short name is taken by another term: it comes back as a compact IRI (city-os §1.9) */
     STR_EQ(ngsi_compact(c, S("https://uri.etsi.org/ngsi-ld/default-context/almostFull"), a),
            S("ngsi-ld:default-context/almostFull"));
-    STR_EQ(ngsi_translate(core(), c, S("ngsi-ld:default-context/almostFull"), a), S("ngsi-ld:default-context/almostFull"));
+    STR_EQ(ngsi_translate(core(), c, S("ngsi-ld:default-context/almostFull"), a),
+           S("ngsi-ld:default-context/almostFull"));
 }
 
 TEST(a_vocab_names_what_no_term_names)
@@ -131,7 +139,8 @@ TEST(a_context_that_cannot_be_used_is_refused)
 
 TEST(terms_that_name_each_other_in_a_circle_come_to_an_end)
 {
-    const struct ngsi_context *c = user(S("{\"a\":\"b:x\",\"b\":\"c:y\",\"c\":\"a:z\",\"d\":\"d\",\"e\":\"f\",\"f\":\"e\"}"));
+    const struct ngsi_context *c =
+        user(S("{\"a\":\"b:x\",\"b\":\"c:y\",\"c\":\"a:z\",\"d\":\"d\",\"e\":\"f\",\"f\":\"e\"}"));
     TRUE(ngsi_expand(c, S("a"), test_arena()).n < 1000);
     TRUE(ngsi_expand(c, S("d"), test_arena()).n > 0);
     TRUE(ngsi_expand(c, S("a:b:c:d"), test_arena()).n > 0);
@@ -169,7 +178,8 @@ TEST(the_accepted_media_type_is_found_by_weight_and_exactness)
         enum ngsi_media media;
         int got = ngsi_accept(&media, facts[i].accept) ? (int)media : -1;
         if (got != facts[i].media)
-            test_fail(__FILE__, __LINE__, "%.*s gives %d, not %d", STR(facts[i].accept), got, facts[i].media);
+            test_fail(__FILE__, __LINE__, "%.*s gives %d, not %d", STR(facts[i].accept), got,
+                      facts[i].media);
     }
 }
 
@@ -214,7 +224,8 @@ TEST(page_links_repeat_every_other_parameter_and_nothing_foreign)
 
 /* ------------------------------------------------------------------ parameters */
 
-static bool ask(struct ngsi_query *q, enum ngsi_operation operation, struct str raw, struct ngsi_problem *problem)
+static bool ask(struct ngsi_query *q, enum ngsi_operation operation, struct str raw,
+                struct ngsi_problem *problem)
 {
     struct ngsi_param params[16];
     size_t n;
@@ -294,8 +305,8 @@ TEST(a_query_is_understood_or_refused_by_its_name)
         struct ngsi_problem problem;
         bool good = ask(&q, facts[i].operation, facts[i].raw, &problem);
         if (good != (facts[i].error == NGSI_FINE) || problem.error != facts[i].error)
-            test_fail(__FILE__, __LINE__, "%.*s gives %d, not %d: %.*s", STR(facts[i].raw), problem.error,
-                      facts[i].error, STR(problem.detail));
+            test_fail(__FILE__, __LINE__, "%.*s gives %d, not %d: %.*s", STR(facts[i].raw),
+                      problem.error, facts[i].error, STR(problem.detail));
         TRUE(good || problem.detail.n > 0);
     }
 }
@@ -318,7 +329,9 @@ TEST(a_query_holds_what_was_asked)
     STR_EQ(q.attrs.items[0], S("location"));
     TRUE(q.count && q.sys_attrs && q.format == NGSI_SIMPLIFIED);
 
-    TRUE(ask(&q, TR, S("timerel=between&timeAt=1970-01-01T00:00:01Z&endTimeAt=1970-01-01T09:00:02%2B09:00"), &problem));
+    TRUE(ask(&q, TR,
+             S("timerel=between&timeAt=1970-01-01T00:00:01Z&endTimeAt=1970-01-01T09:00:02%2B09:00"),
+             &problem));
     ngsi_time_range(&q, &from, &to);
     EQ(from, 1000000);
     EQ(to, 2000000);
@@ -390,7 +403,8 @@ static struct ngsi_view view_of(const struct ngsi_query *q, const struct ngsi_co
 
 TEST(the_normalized_form_is_what_is_stored_without_system_times)
 {
-    struct ngsi_query q = { .format = NGSI_NORMALIZED, .attrs = { (struct str[]){ S("waterLevel"), S("location") }, 2 } };
+    struct ngsi_query q = { .format = NGSI_NORMALIZED,
+                            .attrs = { (struct str[]){ S("waterLevel"), S("location") }, 2 } };
     struct ngsi_view  v = view_of(&q, core());
     STR_EQ(rendered(&v), S(HEAD
         "\"waterLevel\":{\"type\":\"Property\",\"value\":1.230,\"unitCode\":\"MTR\",\"observedAt\":"
@@ -453,7 +467,9 @@ TEST(instances_by_dataset_keep_their_ids_in_every_form)
         struct text     t = text_make(test_arena(), 1 << 16);
         struct json_out o = json_out_make(&t);
         ngsi_entity_write(&o, &e, &v, test_arena());
-        STR_EQ(text_str(&t), str_fmt(test_arena(), "{\"id\":\"urn:x1:e\",\"type\":\"T\",\"a\":%.*s}", STR(facts[i].text)));
+        STR_EQ(text_str(&t),
+               str_fmt(test_arena(), "{\"id\":\"urn:x1:e\",\"type\":\"T\",\"a\":%.*s}",
+                       STR(facts[i].text)));
     }
 }
 
@@ -483,7 +499,9 @@ static struct str history(struct ngsi_query *q, size_t *instances)
                           "\"batteryLevel\":{\"type\":\"Property\",\"value\":90,\"observedAt\":\"2026-02-10T07:10:00.000Z\"}}")) },
         { 13, read_json(S("{\"waterLevel\":{\"type\":\"Property\",\"value\":1.30,\"observedAt\":\"2026-02-10T07:20:00.000Z\"}}")) },
     };
-    struct ngsi_entity e = { S("urn:ngsi-ld:WaterObserved:1"), S("WaterObserved"), NULL, { 0 }, { 0 } };
+    struct ngsi_entity e = {
+        S("urn:ngsi-ld:WaterObserved:1"), S("WaterObserved"), NULL, { 0 }, { 0 }
+    };
     struct ngsi_view   v = view_of(q, core());
     struct text     t = text_make(test_arena(), 1 << 16);
     struct json_out o = json_out_make(&t);

@@ -18,8 +18,9 @@ void ngsi_problem_write(struct json_out *o, const struct ngsi_problem *problem)
 
     json_open_object(o);
     /* HTTP's own refusals have no NGSI-LD type (RFC 7807, section 4.2). */
-    json_member_str(o, S("type"), type ? str_fmt(arena, "https://uri.etsi.org/ngsi-ld/errors/%s", type)
-                                       : S("about:blank"));
+    json_member_str(o, S("type"),
+                    type ? str_fmt(arena, "https://uri.etsi.org/ngsi-ld/errors/%s", type)
+                         : S("about:blank"));
     json_member_str(o, S("title"), str_z(errors[problem->error].title));
     if (problem->detail.n > 0)
         json_member_str(o, S("detail"), problem->detail);
@@ -72,7 +73,8 @@ bool ngsi_is_name(struct str s)
     if (!is_alpha(s.p[0]) && (u8)s.p[0] < 0x80)
         return false;
     for (size_t i = 0; i < s.n; i++)
-        if ((u8)s.p[i] < 0x80 && !is_alpha(s.p[i]) && !is_digit(s.p[i]) && !memchr("_.-", s.p[i], 3))
+        if ((u8)s.p[i] < 0x80 && !is_alpha(s.p[i]) && !is_digit(s.p[i])
+            && !memchr("_.-", s.p[i], 3))
             return ngsi_is_uri(s);
     return true;
 }

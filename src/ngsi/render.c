@@ -2,8 +2,9 @@
 /*
  * Entities and their history in the forms a client may ask for (clauses 4.5.1-4.5.9).
  *
- * The stored form is the normalized one, so every other form is a smaller view of it. Which member holds
- * the value of an attribute, and what it is called in lists of values, is one table by attribute type.
+ * The stored form is the normalized one, so every other form is a smaller view of it. Which member
+ * holds the value of an attribute, and what it is called in lists of values, is one table by
+ * attribute type.
  */
 #include "ngsi/ngsi.h"
 
@@ -66,7 +67,8 @@ static bool is_hidden(struct str name, const struct ngsi_view *view, enum ngsi_f
     return format == NGSI_CONCISE && str_eq(name, S("type"));
 }
 
-/* In the concise form a value that stands alone stands bare, where its type can be told without "type". */
+/* In the concise form a value that stands alone stands bare, where its type can be told without
+ * "type". */
 static bool stands_bare(const struct json *v, const struct kind *kind, const struct ngsi_view *view)
 {
     const struct json *value = json_get(v, kind->value);
@@ -97,7 +99,8 @@ static void put_members(struct json_out *o, const struct json *v, const struct n
         bool type = str_eq(member->key, S("type"));
         if (is_hidden(member->key, view, format) && !(type && needs_type(v, kind)))
             continue;
-        if (str_eq(member->key, kind->value) || is_one_of(member->key, plain_members, COUNT(plain_members))) {
+        if (str_eq(member->key, kind->value)
+            || is_one_of(member->key, plain_members, COUNT(plain_members))) {
             json_member_value(o, member->key, member);
         } else {
             json_key(o, shown_name(view, member->key, arena));
@@ -168,8 +171,8 @@ static void put_attribute(struct json_out *o, const struct json *v, const struct
 
 /* ------------------------------------------------------------------ an entity */
 
-static void begin_entity(struct json_out *o, const struct ngsi_entity *e, const struct ngsi_view *view,
-                         struct arena *arena)
+static void begin_entity(struct json_out *o, const struct ngsi_entity *e,
+                         const struct ngsi_view *view, struct arena *arena)
 {
     json_open_object(o);
     json_member_str(o, S("id"), e->id);
@@ -195,7 +198,8 @@ static bool is_wanted(const struct ngsi_query *q, struct str name)
 
 bool ngsi_entity_passes(const struct ngsi_entity *e, const struct ngsi_query *q)
 {
-    if ((q->types.n > 0 && !ngsi_list_has(q->types, e->type)) || (q->ids.n > 0 && !ngsi_list_has(q->ids, e->id)))
+    if ((q->types.n > 0 && !ngsi_list_has(q->types, e->type))
+        || (q->ids.n > 0 && !ngsi_list_has(q->ids, e->id)))
         return false;
     if (q->attrs.n == 0)
         return true;
@@ -205,8 +209,8 @@ bool ngsi_entity_passes(const struct ngsi_entity *e, const struct ngsi_query *q)
     return false;
 }
 
-void ngsi_entity_write(struct json_out *o, const struct ngsi_entity *e, const struct ngsi_view *view,
-                       struct arena *arena)
+void ngsi_entity_write(struct json_out *o, const struct ngsi_entity *e,
+                       const struct ngsi_view *view, struct arena *arena)
 {
     begin_entity(o, e, view, arena);
     JSON_EACH (attribute, e->attributes) {
@@ -222,7 +226,8 @@ void ngsi_entity_write(struct json_out *o, const struct ngsi_entity *e, const st
 
 static struct str time_member(const struct ngsi_query *q)
 {
-    static const struct str names[] = { [NGSI_OBSERVED_AT] = S("observedAt"), [NGSI_CREATED_AT] = S("createdAt"),
+    static const struct str names[] = { [NGSI_OBSERVED_AT] = S("observedAt"),
+                                        [NGSI_CREATED_AT] = S("createdAt"),
                                         [NGSI_MODIFIED_AT] = S("modifiedAt") };
     return names[q->timeproperty];
 }
@@ -236,13 +241,14 @@ static void put_point(struct json_out *o, const struct json *instance, const str
     json_close(o);
 }
 
-static void put_instance(struct json_out *o, const struct json *instance, i64 id, const struct ngsi_view *view,
-                         struct arena *arena)
+static void put_instance(struct json_out *o, const struct json *instance, i64 id,
+                         const struct ngsi_view *view, struct arena *arena)
 {
     json_open_object(o);
     put_members(o, instance, view, view->query->format, arena);
     if (!json_get(instance, S("instanceId")))
-        json_member_str(o, S("instanceId"), str_fmt(arena, "urn:ngsi-ld:Instance:%lld", (long long)id));
+        json_member_str(o, S("instanceId"),
+                        str_fmt(arena, "urn:ngsi-ld:Instance:%lld", (long long)id));
     json_close(o);
 }
 
@@ -255,8 +261,8 @@ static const struct json *instance_at(const struct evolution *e, size_t at)
     return json_is(v, JSON_OBJECT) ? v : NULL;
 }
 
-static size_t put_evolution(struct json_out *o, const struct evolution *e, const struct ngsi_view *view,
-                            struct arena *arena)
+static size_t put_evolution(struct json_out *o, const struct evolution *e,
+                            const struct ngsi_view *view, struct arena *arena)
 {
     bool   values = view->query->format == NGSI_TEMPORAL_VALUES, falling = view->query->last_n > 0;
     size_t most = falling ? (size_t)view->query->last_n : e->n, written = 0;
@@ -291,8 +297,8 @@ static size_t put_evolution(struct json_out *o, const struct evolution *e, const
 }
 
 /* The attributes in the order they first appear; an entity has a few dozen at most. */
-static size_t collect_names(struct str *names, size_t room, const struct ngsi_reading *readings, size_t n,
-                            const struct ngsi_query *q)
+static size_t collect_names(struct str *names, size_t room, const struct ngsi_reading *readings,
+                            size_t n, const struct ngsi_query *q)
 {
     size_t found = 0;
     for (size_t i = 0; i < n; i++)
@@ -302,8 +308,9 @@ static size_t collect_names(struct str *names, size_t room, const struct ngsi_re
     return found;
 }
 
-void ngsi_temporal_write(struct json_out *o, const struct ngsi_entity *entity, const struct ngsi_reading *readings,
-                         size_t n, const struct ngsi_view *view, size_t *instances, struct arena *arena)
+void ngsi_temporal_write(struct json_out *o, const struct ngsi_entity *entity,
+                         const struct ngsi_reading *readings, size_t n,
+                         const struct ngsi_view *view, size_t *instances, struct arena *arena)
 {
     enum { NAMES_MAX = 256 };
     struct str *names = arena_array(arena, struct str, NAMES_MAX);

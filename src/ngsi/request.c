@@ -2,16 +2,18 @@
 /*
  * What a request asks for.
  *
- * Parameters are one table: name, where it may stand, and the function that reads it; a parameter that
- * the specification knows and Hotaru does not do yet stands there without a function and is refused with
- * its name, not ignored: a filter that is silently dropped gives away too much. Names are exact, booleans
- * are true and false, and what no one knows is InvalidRequest.
+ * Parameters are one table: name, where it may stand, and the function that reads it; a parameter
+ * that the specification knows and Hotaru does not do yet stands there without a function and is
+ * refused with its name, not ignored: a filter that is silently dropped gives away too much. Names
+ * are exact, booleans are true and false, and what no one knows is InvalidRequest.
  */
 #include "ngsi/ngsi.h"
 
 /* ------------------------------------------------------------------ media types */
 
-static const char *const media_types[] = { [NGSI_JSON] = "application/json", [NGSI_LD_JSON] = "application/ld+json" };
+static const char *const media_types[] = {
+    [NGSI_JSON] = "application/json", [NGSI_LD_JSON] = "application/ld+json"
+};
 static_assert(COUNT(media_types) == NGSI_MEDIA_KINDS, "every medium has a type");
 
 const char *ngsi_media_type(enum ngsi_media media) { return media_types[media]; }
@@ -112,7 +114,8 @@ bool ngsi_link_read(struct str *url, struct str link)
             return false;
         while (value.n > 0) {
             struct str text = cut_outside(&value, ';'), key = str_trim(str_cut(&text, '='));
-            is_context |= str_eq_nocase(key, S("rel")) && str_eq(unquoted(text), S(CONTEXT_RELATION));
+            is_context |=
+                str_eq_nocase(key, S("rel")) && str_eq(unquoted(text), S(CONTEXT_RELATION));
         }
         if (!is_context)
             continue;
@@ -127,7 +130,8 @@ bool ngsi_link_read(struct str *url, struct str link)
 
 struct str ngsi_link(struct arena *arena, struct str url)
 {
-    return str_fmt(arena, "<%.*s>; rel=\"" CONTEXT_RELATION "\"; type=\"application/ld+json\"", STR(url));
+    return str_fmt(arena, "<%.*s>; rel=\"" CONTEXT_RELATION "\"; type=\"application/ld+json\"",
+                   STR(url));
 }
 
 /* What may stand between < and > of a Link: all else is percent-encoded. */
@@ -142,7 +146,8 @@ static void put_link_safe(struct text *t, struct str s)
     }
 }
 
-static void put_page(struct text *t, struct str path, struct str raw_query, i64 limit, i64 offset, const char *rel)
+static void put_page(struct text *t, struct str path, struct str raw_query, i64 limit, i64 offset,
+                     const char *rel)
 {
     text_put(t, t->n > 0 ? S(", <") : S("<"));
     put_link_safe(t, path);
@@ -157,8 +162,8 @@ static void put_page(struct text *t, struct str path, struct str raw_query, i64 
     text_fmt(t, "limit=%lld&offset=%lld>; rel=\"%s\"", (long long)limit, (long long)offset, rel);
 }
 
-struct str ngsi_page_link(struct arena *arena, struct str path, struct str raw_query, i64 limit, i64 offset,
-                          bool more)
+struct str ngsi_page_link(struct arena *arena, struct str path, struct str raw_query, i64 limit,
+                          i64 offset, bool more)
 {
     enum { HEADER_MAX = 16 << 10 };
     struct text t = text_make(arena, HEADER_MAX);
@@ -194,7 +199,8 @@ static bool decode(struct str *out, struct str s, struct arena *arena)
     return str_is_utf8(*out) && !memchr(p, 0, n);
 }
 
-bool ngsi_params_read(struct ngsi_param *out, size_t room, size_t *n, struct str raw_query, struct arena *arena)
+bool ngsi_params_read(struct ngsi_param *out, size_t room, size_t *n, struct str raw_query,
+                      struct arena *arena)
 {
     *n = 0;
     while (raw_query.n > 0) {
@@ -202,7 +208,8 @@ bool ngsi_params_read(struct ngsi_param *out, size_t room, size_t *n, struct str
         if (value.n == 0)
             continue;
         struct str name = str_cut(&value, '=');
-        if (*n == room || !decode(&out[*n].name, name, arena) || !decode(&out[*n].value, value, arena))
+        if (*n == room || !decode(&out[*n].name, name, arena)
+            || !decode(&out[*n].value, value, arena))
             return false;
         (*n)++;
     }
@@ -228,8 +235,9 @@ static bool refuse(struct asking *a, enum ngsi_error error, struct str detail)
 
 static bool refuse_value(struct asking *a, const struct ngsi_param *p, const char *wanted)
 {
-    return refuse(a, NGSI_BAD_REQUEST_DATA,
-                  str_fmt(a->arena, "%.*s: \"%.*s\" is not %s", STR(p->name), STR(p->value), wanted));
+    return refuse(
+        a, NGSI_BAD_REQUEST_DATA,
+        str_fmt(a->arena, "%.*s: \"%.*s\" is not %s", STR(p->name), STR(p->value), wanted));
 }
 
 static bool refuse_later(struct asking *a, struct str name)
@@ -238,8 +246,9 @@ static bool refuse_later(struct asking *a, struct str name)
 }
 
 /* A list cut at commas (and `other`), each item looked at. */
-static bool read_list(struct asking *a, const struct ngsi_param *p, char other, struct ngsi_list *out,
-                      bool (*good)(struct str), const char *wanted, bool are_names)
+static bool read_list(struct asking *a, const struct ngsi_param *p, char other,
+                      struct ngsi_list *out, bool (*good)(struct str), const char *wanted,
+                      bool are_names)
 {
     struct str *items = arena_array(a->arena, struct str, NGSI_LIST_MAX);
     struct str  rest = p->value;
@@ -255,7 +264,8 @@ static bool read_list(struct asking *a, const struct ngsi_param *p, char other, 
         if (!good(item))
             return refuse_value(a, p, wanted);
         if (n == NGSI_LIST_MAX)
-            return refuse(a, NGSI_TOO_COMPLEX, str_fmt(a->arena, "%.*s names more than 100", STR(p->name)));
+            return refuse(a, NGSI_TOO_COMPLEX,
+                          str_fmt(a->arena, "%.*s names more than 100", STR(p->name)));
         items[n++] = are_names ? ngsi_translate(a->request, a->stored, item, a->arena) : item;
     }
     *out = (struct ngsi_list){ items, n };
@@ -277,7 +287,8 @@ static bool read_types(struct asking *a, const struct ngsi_param *p)
 {
     for (size_t i = 0; i < p->value.n; i++)
         if (memchr("();", p->value.p[i], 3))
-            return refuse(a, NGSI_TOO_COMPLEX, S("type: brackets and ; are not done here yet; use , for or"));
+            return refuse(a, NGSI_TOO_COMPLEX,
+                          S("type: brackets and ; are not done here yet; use , for or"));
     return read_list(a, p, '|', &a->query->types, ngsi_is_name, "a list of types", true);
 }
 
@@ -293,7 +304,8 @@ static bool read_limit(struct asking *a, const struct ngsi_param *p)
     if (!read_count_of(a, p, 0, &a->query->limit))
         return false;
     if (a->query->limit > NGSI_LIMIT_MAX)
-        return refuse(a, NGSI_TOO_MANY, S("limit: 1000 is the most; follow the Link header for the rest"));
+        return refuse(a, NGSI_TOO_MANY,
+                      S("limit: 1000 is the most; follow the Link header for the rest"));
     return true;
 }
 
@@ -400,7 +412,8 @@ static bool read_timeproperty(struct asking *a, const struct ngsi_param *p)
 static bool read_time(struct asking *a, const struct ngsi_param *p, struct wall *out, bool *said)
 {
     *said = true;
-    return wall_read(out, p->value) || refuse_value(a, p, "an ISO 8601 date and time with its zone");
+    return wall_read(out, p->value)
+           || refuse_value(a, p, "an ISO 8601 date and time with its zone");
 }
 
 static bool read_time_at(struct asking *a, const struct ngsi_param *p)
@@ -485,15 +498,17 @@ static bool agree(struct asking *a)
     if (q->timerel != NGSI_ANY_TIME && !a->time_at_said)
         return refuse(a, NGSI_BAD_REQUEST_DATA, S("timerel needs timeAt"));
     if ((q->timerel == NGSI_BETWEEN) != a->end_time_at_said)
-        return refuse(a, NGSI_BAD_REQUEST_DATA, S("timerel=between needs endTimeAt, and nothing else does"));
+        return refuse(a, NGSI_BAD_REQUEST_DATA,
+                      S("timerel=between needs endTimeAt, and nothing else does"));
     if (q->timerel == NGSI_BETWEEN && q->end_time_at.us <= q->time_at.us)
         return refuse(a, NGSI_BAD_REQUEST_DATA, S("endTimeAt does not lie behind timeAt"));
     return true;
 }
 
-bool ngsi_query_read(struct ngsi_query *out, enum ngsi_operation operation, const struct ngsi_param *params,
-                     size_t n, const struct ngsi_context *request, const struct ngsi_context *stored,
-                     struct arena *arena, struct ngsi_problem *problem)
+bool ngsi_query_read(struct ngsi_query *out, enum ngsi_operation operation,
+                     const struct ngsi_param *params, size_t n, const struct ngsi_context *request,
+                     const struct ngsi_context *stored, struct arena *arena,
+                     struct ngsi_problem *problem)
 {
     struct asking a = { .query = out, .operation = operation, .request = request, .stored = stored,
                         .arena = arena, .problem = problem };
@@ -523,5 +538,7 @@ bool ngsi_list_has(struct ngsi_list list, struct str item)
 void ngsi_time_range(const struct ngsi_query *q, i64 *from_us, i64 *to_us)
 {
     *from_us = q->timerel == NGSI_AFTER || q->timerel == NGSI_BETWEEN ? q->time_at.us : INT64_MIN;
-    *to_us = q->timerel == NGSI_BEFORE ? q->time_at.us : q->timerel == NGSI_BETWEEN ? q->end_time_at.us : INT64_MAX;
+    *to_us = q->timerel == NGSI_BEFORE    ? q->time_at.us
+             : q->timerel == NGSI_BETWEEN ? q->end_time_at.us
+                                          : INT64_MAX;
 }

@@ -67,7 +67,8 @@ enum err json_read(const struct json **out, struct str text, struct arena *arena
 
 /* ------------------------------------------------------------------ small looks ahead */
 
-/* The next byte that is no blank; a zero byte is legal nowhere outside a string, so it means the end. */
+/* The next byte that is no blank; a zero byte is legal nowhere outside a string, so it means the
+ * end. */
 static char blank(struct reader *r)
 {
     while (r->p < r->end) {
@@ -170,7 +171,8 @@ static inline const char *skip_plain(const char *p, const char *end)
         memcpy(&w, p, 8);
         u64 quote = w ^ ones * '"', slash = w ^ ones * '\\';
         /* A borrow can mark a byte wrongly only above a true mark: the lowest mark is true. */
-        u64 marks = (w | (w - ones * 0x20) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & tops;
+        u64 marks =
+            (w | (w - ones * 0x20) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & tops;
         if (marks)
             return p + __builtin_ctzll(marks) / 8;
     }
@@ -387,7 +389,8 @@ static bool nearest_double(double *out, struct str number, const struct decimal 
         *out = d->negative ? -0.0 : 0.0;
         return d->top < DECADE_MIN;
     }
-    for (const char *p = number.p; p < number.p + number.n && n < DIGITS && *p != 'e' && *p != 'E'; p++)
+    for (const char *p = number.p; p < number.p + number.n && n < DIGITS && *p != 'e' && *p != 'E';
+         p++)
         if (is_digit(*p) && (n > 0 || *p != '0'))
             digits[n++] = *p;
     digits[n] = '\0';
@@ -429,7 +432,8 @@ static enum err read_word(struct reader *r, struct json *v)
     r->p = p;
     v->raw = (struct str){ from, (size_t)(p - from) };
     if (number) {
-        bool long_or_powered = v->raw.n > 300 || memchr(from, 'e', v->raw.n) || memchr(from, 'E', v->raw.n);
+        bool long_or_powered =
+            v->raw.n > 300 || memchr(from, 'e', v->raw.n) || memchr(from, 'E', v->raw.n);
         if (long_or_powered && beyond_double(v->raw))
             fault(v, JSON_TOO_BIG);
         return OK;
@@ -502,10 +506,10 @@ static enum err begin_member(struct reader *r, struct open *in, struct json **no
     v->kind = JSON_STRING;
     if ((err = read_string(r, v)))
         return err;
-    if (v->kind == JSON_BAD)
+    bool sound = v->kind != JSON_BAD;
+    if (!sound)
         v->fault = JSON_BAD_KEY;
-    else
-        v->key = v->escaped ? unescape(v->raw, r->arena) : v->raw;
+    v->key = !sound ? S("") : v->escaped ? unescape(v->raw, r->arena) : v->raw;
     v->escaped = false;
     if (blank(r) != ':')
         return refuse(r, "a colon is missing");
@@ -643,7 +647,8 @@ static bool stands_before(struct place a, struct place b)
     return a.v->key.n != b.v->key.n ? a.v->key.n < b.v->key.n : a.at < b.at;
 }
 
-static void merge(struct place *to, const struct place *a, const struct place *a_end, const struct place *b_end)
+static void merge(struct place *to, const struct place *a, const struct place *a_end,
+                  const struct place *b_end)
 {
     const struct place *b = a_end;
     while (a < a_end || b < b_end)
@@ -858,7 +863,8 @@ static void put_quoted(struct text *t, struct str s)
             continue;
         }
         size_t n = (u8)*p < 0x80 ? 0 : utf8_size(p, end);
-        bool   line_end = n == 3 && memcmp(p, "\xE2\x80", 2) == 0 && (p[2] == '\xA8' || p[2] == '\xA9');
+        bool line_end =
+            n == 3 && memcmp(p, "\xE2\x80", 2) == 0 && (p[2] == '\xA8' || p[2] == '\xA9');
         if (n > 0 && !line_end) {
             p += n;
             continue;

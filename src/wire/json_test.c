@@ -173,14 +173,15 @@ TEST(a_text_without_clear_borders_is_refused_at_the_byte)
         EQ(json_read(&doc, broken[i].text, test_arena(), JSON_LENIENT, &error), ERR_INVALID);
         TRUE(!doc && error.words[0]);
         if (error.at != broken[i].at)
-            test_fail(__FILE__, __LINE__, "%.*s: at %zu, not %zu (%s)", STR(broken[i].text), error.at,
-                      broken[i].at, error.words);
+            test_fail(__FILE__, __LINE__, "%.*s: at %zu, not %zu (%s)", STR(broken[i].text),
+                      error.at, broken[i].at, error.words);
     }
 }
 
 TEST(every_shorter_prefix_of_an_object_is_refused)
 {
-    struct str whole = S("{\"rxpk\":[{\"tmst\":3512348611,\"freq\":923.2,\"data\":\"QK\\u0041==\",\"x\":[null,{}]}]}");
+    struct str whole = S("{\"rxpk\":[{\"tmst\":3512348611,\"freq\":923.2,\"data\":\"QK\\u0041==\","
+                         "\"x\":[null,{}]}]}");
     TRUE(lenient(whole));
     for (size_t n = 0; n < whole.n; n++)
         TRUE(!lenient(str_copy(test_arena(), (struct str){ whole.p, n })));
@@ -213,9 +214,12 @@ TEST(sixty_four_levels_are_read_and_the_sixty_fifth_is_bad)
 {
     const struct json *doc;
     EQ(json_read(&doc, nested(64, S("["), S("1"), S("]")), test_arena(), JSON_STRICT, NULL), OK);
-    EQ(json_read(&doc, nested(65, S("["), S("1"), S("]")), test_arena(), JSON_STRICT, NULL), ERR_INVALID);
-    EQ(json_read(&doc, nested(64, S("{\"a\":"), S("1"), S("}")), test_arena(), JSON_STRICT, NULL), OK);
-    EQ(json_read(&doc, nested(65, S("{\"a\":"), S("1"), S("}")), test_arena(), JSON_STRICT, NULL), ERR_INVALID);
+    EQ(json_read(&doc, nested(65, S("["), S("1"), S("]")), test_arena(), JSON_STRICT, NULL),
+       ERR_INVALID);
+    EQ(json_read(&doc, nested(64, S("{\"a\":"), S("1"), S("}")), test_arena(), JSON_STRICT, NULL),
+       OK);
+    EQ(json_read(&doc, nested(65, S("{\"a\":"), S("1"), S("}")), test_arena(), JSON_STRICT, NULL),
+       ERR_INVALID);
 }
 
 TEST(a_value_nested_ten_thousand_deep_does_not_cost_its_neighbours)
@@ -225,7 +229,8 @@ TEST(a_value_nested_ten_thousand_deep_does_not_cost_its_neighbours)
     text_put(&t, nested(10000, S("[{\"]\\\"\":"), S("1"), S("}]")));
     text_put(&t, S("},{\"size\":7}]}"));
     u64 size = 0;
-    TRUE(json_u64(&size, json_get(json_at(json_get(lenient(text_str(&t)), S("rxpk")), 1), S("size"))));
+    TRUE(json_u64(&size,
+                  json_get(json_at(json_get(lenient(text_str(&t)), S("rxpk")), 1), S("size"))));
     EQ(size, 7);
     TRUE(!lenient(nested(100000, S("["), S(""), S(""))));
     TRUE(!lenient(nested(100000, S("{\"a\":"), S(""), S(""))));
@@ -238,7 +243,8 @@ TEST(more_values_than_the_limit_refuse_the_text)
     ten.members_max = 10;
     EQ(json_read(&doc, S("[1,2,3,4,5,6,7,8,9]"), test_arena(), ten, NULL), OK);
     EQ(json_read(&doc, S("[1,2,3,4,5,6,7,8,9,10]"), test_arena(), ten, NULL), ERR_TOO_LARGE);
-    EQ(json_read(&doc, S("[[],[],[],[],{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}]"), test_arena(), ten, NULL),
+    EQ(json_read(&doc, S("[[],[],[],[],{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}]"), test_arena(),
+                 ten, NULL),
        ERR_TOO_LARGE);
 }
 
@@ -257,7 +263,8 @@ TEST(a_member_is_found_by_its_unescaped_name_and_the_first_one_wins)
 
 TEST(a_member_with_a_bad_name_is_bad_and_is_found_under_no_name)
 {
-    const struct json *doc = lenient(S("{\"\\ud800\":{\"a\":[1,{\"b\":2}]},\"\\ud801\":1,\"c\":3,\"\":4}"));
+    const struct json *doc =
+        lenient(S("{\"\\ud800\":{\"a\":[1,{\"b\":2}]},\"\\ud801\":1,\"c\":3,\"\":4}"));
     EQ(doc->members, 4);
     TRUE(json_is(json_at(doc, 0), JSON_BAD));
     EQ(json_at(doc, 1)->fault, JSON_BAD_KEY);
@@ -290,7 +297,9 @@ TEST(a_name_that_stands_twice_among_many_is_the_one_the_plain_search_finds)
         json_open_object(&o);
         size_t n = 1 + (seed = hash_u64(seed + 1)) % 60;
         for (size_t i = 0; i < n; i++)
-            json_member_i64(&o, str_fmt(a, "n%llu", (unsigned long long)((seed = hash_u64(seed + 1)) % 400)), (i64)i);
+            json_member_i64(
+                &o, str_fmt(a, "n%llu", (unsigned long long)((seed = hash_u64(seed + 1)) % 400)),
+                (i64)i);
         json_close(&o);
 
         const struct json *doc = lenient(text_str(&t)), *plain = NULL;
@@ -343,7 +352,8 @@ TEST(integers_are_exact_or_refused)
         EQ(u == integers[n].u64, true);
     }
     i64 i;
-    TRUE(!json_i64(&i, NULL) && !json_i64(&i, lenient(S("\"5\""))) && !json_i64(&i, lenient(S("true"))));
+    TRUE(!json_i64(&i, NULL) && !json_i64(&i, lenient(S("\"5\"")))
+         && !json_i64(&i, lenient(S("true"))));
 }
 
 static const struct { struct str raw; double v; } doubles[] = {
