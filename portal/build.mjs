@@ -12,6 +12,15 @@ cpSync('public', 'dist', { recursive: true });
 writeFileSync('dist/map-worker.js',
     readFileSync('node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs', 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n'));
 
+/* What we ship of others comes with their licences. */
+const theirs = ['maplibre-gl', 'uplot', '@digital-go-jp/design-tokens'];
+writeFileSync('dist/licences.txt', theirs.map((name) => {
+    const folder = `node_modules/${name}`;
+    const { version } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+    const file = readdirSync(folder).find((f) => /^licen[cs]e/i.test(f));
+    return `${name} ${version}\n\n${readFileSync(`${folder}/${file}`, 'utf8').trim()}\n`;
+}).join(`\n${'-'.repeat(72)}\n\n`));
+
 await build({
     entryPoints: { app: 'src/app.js' },
     outdir: 'dist',

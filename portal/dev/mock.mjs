@@ -236,7 +236,7 @@ function send(answer, e) {
 
 /* ---- HTTP ------------------------------------------------------------------------------------- */
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8',
-    '.svg': 'image/svg+xml', '.geojson': 'application/geo+json; charset=utf-8' };
+    '.svg': 'image/svg+xml', '.txt': 'text/plain; charset=utf-8', '.geojson': 'application/geo+json; charset=utf-8' };
 
 function json(answer, body, status = 200) {
     answer.writeHead(status, { 'Content-Type': status >= 400 ? 'application/problem+json' : 'application/json', 'Cache-Control': 'no-store' });

@@ -82,7 +82,8 @@ function build() {
     document.documentElement.lang = ctx.lang;
     frame.band = h('div', { class: 'band', id: 'simulated', hidden: true });
     frame.clock = h('span', { class: 'clock' });
-    frame.live = h('div', { class: 'live', id: 'live', role: 'status' });
+    frame.live = h('span', { class: 'live' });
+    frame.alert = h('div', { class: 'alert', id: 'live', role: 'status' });
     frame.last = h('span', { class: 'last' });
     frame.nav = h('nav', { class: 'nav', 'aria-label': t('nav.label') });
     frame.title = h('h1', { id: 'title', tabindex: '-1' });
@@ -96,7 +97,7 @@ function build() {
     } }, t('skip'));
     document.body.replaceChildren(
         skip,
-        frame.band,
+        h('div', { class: 'top' }, frame.band, frame.alert),
         h('header', { class: 'head' },
             h('a', { class: 'brand', href: '#/' },
                 h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }),
@@ -171,16 +172,15 @@ function sayLive() {
     const now = [state, ctx.lang, live.state() === 'lost' ? live.last() : 0].join();
     if (now !== said || !frame.live.firstChild) {
         said = now;
-        if (state === 'lost') morph(frame.live, [
+        morph(frame.alert, state !== 'lost' ? [] : [
             h('span', { class: 'live-lost' }, h('span', { 'aria-hidden': 'true' }, '✕ '),
                 h('span', { class: 'live-words' }, lostWords())),
             h('button', { type: 'button', class: 'small', onclick: () => again() }, t('live.retry')),
         ]);
-        else morph(frame.live, h('span', { class: `live-${state}` },
-            h('span', { 'aria-hidden': 'true' }, state === 'live' ? '● ' : '○ '),
-            t(`live.${state}`, { n: screen ? screen.every_s : CITY_EVERY_S })));
+        morph(frame.live, h('span', { class: `live-${state}` },
+            h('span', { 'aria-hidden': 'true' }, { live: '● ', lost: '✕ ' }[state] || '○ '),
+            t(state === 'lost' ? 'live.off' : `live.${state}`, { n: screen ? screen.every_s : CITY_EVERY_S })));
     }
-    if (state === 'lost') return;
     frame.last.textContent = live.last() === null ? '' : t('live.last', { at: say.clockTimeSeconds(live.last()) });
 }
 
@@ -308,6 +308,7 @@ function signIn() {
     h('p', {}, h('strong', {}, ctx.t('signin.title'))),
     h('label', { for: 'token' }, ctx.t('signin.label')),
     h('input', { id: 'token', name: 'token', type: 'password', autocomplete: 'off', required: true }),
+    headers().Authorization ? h('p', { class: 'drop', role: 'alert' }, ctx.t('signin.refused')) : null,
     h('button', { type: 'submit' }, ctx.t('signin.go')),
     h('p', { class: 'sub' }, ctx.t('signin.hint')));
 }
@@ -372,8 +373,11 @@ function tick() {
     }
     for (const el of frame.body.querySelectorAll('[data-since]')) put(el, sinceWords(ctx, Number(el.dataset.since)));
     if (live.state() === 'lost') {
-        const words = frame.live.querySelector('.live-words');
-        if (words) words.setAttribute('aria-live', 'off'), put(words, lostWords());
+        const words = frame.alert.querySelector('.live-words');
+        if (words) {
+            words.setAttribute('aria-live', 'off');
+            put(words, lostWords());
+        }
     } else sayLive();
     if (screen && screen.redraw_s && screen.drawn_ms && performance.now() - screen.drawn_ms > screen.redraw_s * 1000)
         redraw();

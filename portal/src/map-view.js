@@ -119,7 +119,7 @@ function style(ctx, boundary, c) {
             geometry: { type: 'Point', coordinates: middle(f.geometry) },
         })),
     };
-    const letters = { 'text-font': ['Noto Sans JP', 'Hiragino Sans', 'Noto Sans CJK JP', 'sans-serif'], 'text-padding': 4 };
+    const letters = { 'text-font': ['Noto Sans JP', 'Hiragino Sans', 'Noto Sans CJK JP', 'sans-serif'], 'text-padding': 1 };
     return {
         version: 8,
         sources: {
@@ -139,7 +139,7 @@ function style(ctx, boundary, c) {
                     'circle-stroke-color': c.picked, 'circle-stroke-width': 3 } },
             { id: 'labels', type: 'symbol', source: 'points', filter: ['!=', ['get', 'label'], ''],
                 layout: { ...letters, 'text-field': ['get', 'label'], 'text-size': 12, 'text-max-width': 40, 'text-line-height': 1.15,
-                    'text-variable-anchor': ['top', 'bottom', 'left', 'right'], 'text-radial-offset': 0.95,
+                    'text-variable-anchor': ['top', 'bottom', 'left', 'right'], 'text-radial-offset': ['case', ['get', 'picked'], 1.9, 1.3],
                     'text-justify': 'auto', 'symbol-sort-key': ['-', 10, ['get', 'rank']] },
                 paint: { 'text-color': c.text, 'text-halo-color': c.paper, 'text-halo-width': 1.6 } },
             { id: 'school-names', type: 'symbol', source: 'schools', minzoom: 12, layout: { ...letters, visibility: 'none',
@@ -149,7 +149,7 @@ function style(ctx, boundary, c) {
                 paint: { 'text-color': c.quiet, 'text-halo-color': c.land, 'text-halo-width': 1.5 } },
             /* Last, so that it is placed first: labels and names keep clear of the marks. */
             { id: 'points', type: 'symbol', source: 'points',
-                layout: { 'icon-image': ['get', 'icon'], 'icon-allow-overlap': true,
+                layout: { 'icon-image': ['get', 'icon'], 'icon-allow-overlap': true, 'icon-padding': 0,
                     'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.6, 12, 1],
                     'symbol-sort-key': ['get', 'rank'] } },
         ],

@@ -141,7 +141,7 @@ for (const [name, hash] of Object.entries(SCREENS)) {
             await v.done();
         });
 
-    for (const [width, height, what] of [[375, 740, 'a phone'], [320, 568, 'a small phone'], [320, 200, '400 % zoom']])
+    for (const [width, height, what] of [[375, 740, 'a phone'], [320, 568, 'a small phone'], [320, 200, '400 % zoom'], [800, 1100, 'a tablet']])
         fact(`${name}: no sideways scroll on ${what}`, async () => {
             for (const lang of ['ja', 'en']) {
                 const v = await visit(hash, { viewport: { width, height }, touch: true, lang });
@@ -338,7 +338,7 @@ fact('a lost connection is said with its time, the values stay, and it comes bac
     await v.page.waitForTimeout(3500);
     await v.context.setOffline(true);
     await v.page.evaluate(() => { window.dispatchEvent(new Event('online')); });
-    await v.page.waitForSelector('body.lost .live-lost', { timeout: 10000 });
+    await v.page.waitForSelector('body.lost #live .live-words', { timeout: 10000 });
     must(/\d\d:\d\d/.test(await v.page.locator('#live').innerText()), 'no time');
     same(await v.page.locator('#device-table tbody tr').count(), rows, 'rows kept');
     await v.context.setOffline(false);

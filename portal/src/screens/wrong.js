@@ -6,7 +6,7 @@
  * stands above it, and the list is never drawn as empty before an answer has come.
  */
 import { h } from '../dom.js';
-import { age, empty, name, since, valueOf } from '../parts.js';
+import { empty, name, since, valueOf } from '../parts.js';
 import * as say from '../say.js';
 
 const SEVERITIES = ['wrong', 'attention', 'silent'];
@@ -79,7 +79,9 @@ function finding(ctx, f) {
         h('span', { class: 'finding-when' },
             typeof f.value === 'number' ? [
                 `${ctx.t('wrong.measured')} `,
-                valueOf(ctx, { value: f.value, unit: f.unit, flag: f.flag }), ' · ',
+                f.kind === 'reading_suspect'
+                    ? h('span', { class: 'value hollow' }, say.value(ctx.t, f.value, f.unit))
+                    : valueOf(ctx, f), ' · ',
             ] : null,
             since(ctx, f.since)),
     ];
