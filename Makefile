@@ -1,38 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-# One word for each thing a developer does; `make help` prints them.
+# One word for each thing a developer does; `make help` prints them. The words themselves stand in dist/verbs.mk.
 MAKEFLAGS += --no-builtin-rules
-CC      ?= gcc
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
 V       := build
 VERSION := $(shell cat VERSION)
-FLOORS  := $(shell sed -n 's/^\([a-z]*\):.*/\1/p' FLOORS 2>/dev/null)
+FLOORS  := $(shell sed -n 's/^\([a-z]*\):.*/\1/p' FLOORS)
 SRC     := $(foreach f,$(filter-out sim,$(FLOORS)),$(sort $(wildcard src/$f/*.c))) $(sort $(wildcard sim/*.c))
-TESTS   := $(filter %_test.c src/base/test.c,$(SRC)) $(sort $(wildcard test/unit/*.c))
+TESTS   := $(filter %_test.c src/base/test.c,$(SRC))
 PARTS   := $(filter-out $(TESTS),$(SRC))
-MAIN    := $(filter src/main/main.c,$(PARTS))
+MAIN    := src/main/main.c
 EMBED   := $(sort $(shell find schema data portal/dist -type f ! -name '*.md' ! -name '.*' 2>/dev/null))
 PKGS    := libuv libmicrohttpd sqlite3 libpq libcrypto libseccomp
 CFLAGS  ?= -O2 -g
 ALL     := -std=c11 -D_GNU_SOURCE -DHOTARU_VERSION='"$(VERSION)"' -Wall -Wextra -Wshadow -Wconversion -Werror \
            -Wstrict-prototypes -fno-omit-frame-pointer -Isrc -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# gcc's sanitizers see a null where there is none (base/arena.c, vsnprintf twice).
+SANWARN  = $(if $(SAN),-Wno-format-truncation)
 LIBS     = $(shell pkg-config --libs $(PKGS)) -lm -lpthread -ldl
-HERE    := $(CURDIR)
 obj      = $(patsubst %.c,$V/o/%.o,$1)
 
-build: $V/hotaru                 ## build hotaru (build/hotaru)
+# The screens are made first: what is embedded is listed when make reads this file.
+build:                           ## build build/hotaru (and the screens inside it)
+	@dist/setup.sh run
+	@$(MAKE) --no-print-directory portal
+	@$(MAKE) --no-print-directory $V/hotaru
 
 $V/hotaru: $(call obj,$(PARTS)) $V/embedded.o
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
-$V/unit: $(call obj,$(filter-out $(MAIN),$(PARTS)) $(TESTS)) $V/embedded.o
-	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+$V/unit: $(call obj,$(filter-out $(MAIN),$(PARTS)) $(TESTS)) $V/embedded.o $V/hotaru
+	$(CC) $(CFLAGS) $(SAN) -o $@ $(filter %.o,$^) $(LIBS)
 
-$V/o/%_test.o: ALL += -DHOTARU_SOURCE='"$(HERE)"' -DHOTARU_BUILD='"$(HERE)/$V"'
+$V/o/%_test.o: ALL += -DHOTARU_SOURCE='"$(CURDIR)"' -DHOTARU_BUILD='"$(CURDIR)/$V"'
 $V/o/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SAN) $(ALL) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS) $(SAN) $(ALL) $(SANWARN) -MMD -MP -c -o $@ $<
 
 $V/embedded.o: $(EMBED) dist/embed.sh Makefile
 	@mkdir -p $(@D)
@@ -40,5 +44,4 @@ $V/embedded.o: $(EMBED) dist/embed.sh Makefile
 	$(CC) -c -o $@ $V/embedded.S
 
 -include $(shell find $V/o -name '*.d' 2>/dev/null)
-
 include dist/verbs.mk

@@ -1,19 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-# The developer's other words.
-.PHONY: build floors faces fmt help clean
+# The developer's words. JOBS: two cores are the machine we aim at.
+JOBS ?= -j2
+T    ?=
+.PHONY: build portal run test check loops long bench fuzz unit floors faces fmt cover help clean
+
+PORTAL := $(shell find portal/src portal/public portal/build.mjs portal/package.json portal/package-lock.json 2>/dev/null)
+portal: portal/dist/index.html   # the screens, by npm
+portal/dist/index.html: $(PORTAL)
+	cd portal && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@
+
+run:                             ## install what is missing, build, run the demo city and print the address to open
+	@dist/setup.sh run
+	@$(MAKE) $(JOBS) -s portal
+	@$(MAKE) $(JOBS) -s build/hotaru
+	@exec build/hotaru demo --data demo
+
+test:                            ## install what tests need, build, run all tests; T=word: the unit tests with that word
+	@dist/setup.sh test
+	@$(MAKE) $(JOBS) -s portal
+	@$(MAKE) $(JOBS) -s build/hotaru build/unit
+ifeq ($(T),)
+	@test/run.sh portal unit peer badinput crash browser
+else
+	@build/unit -v $(T)
+endif
+
+check:                           ## floors, faces, gcc and clang with -Werror, ASan and UBSan, coverage
+	@dist/setup.sh check
+	@$(MAKE) $(JOBS) -s portal
+	@test/run.sh house sanitized cover
+
+loops:                           ## kills, full disks, fuzzers for a bounded time
+	@dist/setup.sh test check
+	@$(MAKE) $(JOBS) -s portal
+	@$(MAKE) $(JOBS) -s build/hotaru
+	@KILLS=$${KILLS:-250} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} test/run.sh kills full fuzz
+
+long:                            ## the loops ten times over
+	@KILLS=2500 FUZZ_SECONDS=300 $(MAKE) --no-print-directory loops
+
+bench:                           ## uplinks/s/core, first copy to subscriber, memory a device
+	@dist/setup.sh test
+	@$(MAKE) $(JOBS) -s portal
+	@$(MAKE) $(JOBS) -s build/hotaru
+	@test/bench/run.sh
+
+fuzz:                            ## one fuzz target: make fuzz F=frame [S=60]
+	@dist/setup.sh check
+	@test/fuzz/run.sh $(or $(S),60) $(F)
 
 floors:                          ## the include rule: silent when nothing looks up
 	@dist/floors.sh
 
 faces:                           ## each header compiles alone
-	@for h in src/*/*.h sim/*.h; do [ -f "$$h" ] || continue; \
-	    $(CC) $(ALL) -fsyntax-only -include base/base.h -x c $$h || exit 1; done
+	@for h in src/*/*.h sim/*.h; do echo "#include \"$${h#src/}\"" | \
+	    $(CC) $(ALL) -fsyntax-only -x c - || exit 1; done
 
 fmt:                             ## lay the sources out
-	clang-format -i $$(find src sim test -name '*.[ch]')
+	clang-format -i $$(find src sim test -name '*.[ch]' -not -path '*/node_modules/*')
 
 help:                            ## this list
-	@sed -n 's/^\([a-z-]*\):.*## */  make \1\t/p' Makefile dist/verbs.mk | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## */  make \1\t/p' Makefile dist/verbs.mk | expand -t 18
 
 clean:                           ## forget what was built
-	rm -rf build
+	rm -rf build build-* portal/dist

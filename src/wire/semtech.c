@@ -6,7 +6,10 @@
 enum semtech_fault semtech_parse(struct semtech_message *out, struct bytes datagram)
 {
     struct cur c = cur_of(datagram);
-    *out = (struct semtech_message){ .version = cur_u8(&c), .token = cur_u16be(&c), .kind = cur_u8(&c) };
+    *out = (struct semtech_message){ 0 };
+    out->version = cur_u8(&c);
+    out->token   = cur_u16be(&c);
+    out->kind    = cur_u8(&c);
     if (c.bad)
         return SEMTECH_SHORT;
     if (out->version != 1 && out->version != 2)

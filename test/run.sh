@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs suites by name and adds up their closing lines: `test/run.sh unit peer …`. Exit 1 when a fact failed.
+cd "$(dirname "$0")/.." || exit 2
+log=$(mktemp)
+passed=0 failed=0 skipped=0
+
+need_modules() { [ -d "$1/node_modules" ] || (cd "$1" && npm ci --silent --no-audit --no-fund); }
+
+# A step that has no closing line of its own is one fact.
+step() {
+    name=$1; shift
+    if "$@" > "$log.step" 2>&1; then echo "1 passed, 0 failed"; else tail -n 40 "$log.step"; echo "$name: FAILED"; echo "0 passed, 1 failed"; fi
+    rm -f "$log.step"
+}
+
+# The database tests also meet a PostgreSQL of their own.
+with_postgres() {
+    HOTARU_POSTGRES=$(test/postgres.sh start) "$@"
+    code=$?
+    test/postgres.sh stop
+    return $code
+}
+
+suite() {
+    case $1 in
+        portal)    (cd portal && node --test 2>&1 | awk '/^not ok|^# fail|failing/{print} /^# pass/{p=$3} /^# fail/{f=$3} END{print p+0 " passed, " f+0 " failed"}') ;;
+        unit)      with_postgres build/unit ;;
+        peer)      need_modules test/process && node test/process/peer.mjs ;;
+        badinput)  need_modules test/process && node test/process/badinput.mjs ;;
+        crash)     need_modules test/process && node test/process/crash.mjs 25 ;;
+        browser)   need_modules test/browser && test/browser/run.sh ;;
+        kills)     need_modules test/process && node test/process/crash.mjs "${KILLS:-250}" ;;
+        full)      need_modules test/process && node test/process/full.mjs ;;
+        fuzz)      test/fuzz/run.sh "${FUZZ_SECONDS:-30}" ;;
+        house)     step floors dist/floors.sh; step faces make -s faces; step "gcc -Werror" make -s -j2 build/hotaru build/unit ;;
+        sanitized) step "clang -Werror, ASan, UBSan" make -s -j2 V=build-san CC=clang CFLAGS="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" build-san/hotaru build-san/unit
+                   with_postgres build-san/unit ;;
+        cover)     step "coverage build" make -s -j2 V=build-cov CFLAGS="-O0 -g --coverage" build-cov/hotaru build-cov/unit
+                   with_postgres build-cov/unit > /dev/null
+                   gcovr -r . --object-directory build-cov -e '.*_test.c' -e src/base/test.c --print-summary 2>/dev/null | sed -n 's/^lines:/coverage, lines:/p; s/^branches:/coverage, branches:/p' ;;
+        *)         echo "test/run.sh: no suite $1" >&2; exit 2 ;;
+    esac
+}
+
+for name in "$@"; do
+    printf '== %s\n' "$name"
+    start=$(date +%s)
+    suite "$name" > "$log" 2>&1
+    code=$?
+    grep -v '^[0-9]* passed, [0-9]* failed' "$log"
+    lines=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log")
+    if [ -z "$lines" ]; then
+        echo "$name closed without its line (exit $code)"
+        lines="0 passed, 1 failed"
+    fi
+    here=$(echo "$lines" | awk '{p+=$1; f+=$3; if ($6=="skipped") s+=$5; else if ($5~/^[0-9]+$/) s+=$5} END{print p+0, f+0, s+0}')
+    set -- "$@"
+    p=${here%% *}; rest=${here#* }; f=${rest%% *}; s=${rest#* }
+    [ "$code" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf -- '-- %s: %d passed, %d failed, %d skipped in %d s\n' "$name" "$p" "$f" "$s" $(($(date +%s) - start))
+done
+rm -f "$log"
+if [ "$skipped" -gt 0 ]; then echo "$passed passed, $failed failed, $skipped skipped"; else echo "$passed passed, $failed failed"; fi
+[ "$failed" -eq 0 ]
