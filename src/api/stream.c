@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Server-sent events: a cursor over the store, so that nothing is lost between an answer and the
+ * next. Events become visible in the order of their ids: there is one writer, it gives them in
+ * order, and a commit shows all of a batch at once. So "greater than the last one sent" is complete.
+ *
+ *     ?kind=change   what a reading changed in an entity (default)
+ *     ?kind=uplink   every stored uplink, also of devices without a codec
+ *     ?since=ID, Last-Event-ID   go on behind that event; absent: from now on
+ */
+#include "api/inside.h"
+
+#include "mac/mac.h"
+
+#define ROWS_A_LOOK   100
+#define LOOK_BYTES    (60 * 1024)              /* what is more comes with the next look */
+#define EVENT_BYTES   (128 * 1024)
+
+/* ------------------------------------------------------------------ events */
+
+static void write_value(struct json_out *o, const struct json *attribute, struct arena *arena)
+{
+    json_key(o, attribute->key);
+    json_open_object(o);
+    json_member_value(o, S("value"), json_get(attribute, S("value")));
+    member_words(o, S("unit"), attribute_text(attribute, S("unitCode"), arena));
+    json_member_str(o, S("flag"), attribute_flag(attribute, arena));
+    member_words(o, S("observed_at"), attribute_text(attribute, S("observedAt"), arena));
+    json_close(o);
+}
+
+/* Columns: id, entity, type, dev_eui, name, observed_us, attributes */
+static void write_change(struct json_out *o, struct db_query *q, struct arena *arena)
+{
+    json_member_str(o, S("entity"), db_str(q, 1));
+    json_member_str(o, S("type"), db_is_null(q, 2) ? S("") : db_str(q, 2));
+    member_eui(o, S("device"), (u64)db_i64(q, 3));
+    json_member_str(o, S("name"), db_is_null(q, 4) ? S("") : db_str(q, 4));
+    member_time(o, S("at"), db_i64(q, 5));
+    json_key(o, S("attrs"));
+    json_open_object(o);
+    JSON_EACH (attribute, stored_object(db_str(q, 6), arena))
+        write_value(o, attribute, arena);
+    json_close(o);
+}
+
+/* Columns: id, dev_eui, fcnt, flags, radio */
+static void write_uplink(struct json_out *o, struct db_query *q, struct arena *arena)
+{
+    i64 flags = db_i64(q, 3), fport = (flags & 0x1FF) - 1;
+    bool personal = flags & 1 << 11;
+    struct cur c = cur_of(db_bytes(q, 4));
+    struct radio r;
+    bool shown = mac_radio_read(&r, &c) && !personal;      /* which gateway heard a person's device is a track */
+    (void)arena;
+    member_eui(o, S("device"), (u64)db_i64(q, 1));
+    json_member_i64(o, S("fcnt"), db_i64(q, 2));
+    if (shown && fport >= 0)
+        json_member_i64(o, S("fport"), fport);
+    else
+        json_member_null(o, S("fport"));
+    if (shown) {
+        member_eui(o, S("gateway"), r.gateway);
+        json_member_i64(o, S("rssi_dbm"), r.rssi_dbm);
+        json_member_fixed(o, S("snr_db"), r.snr_cb / 10.0, 1);
+    } else {
+        json_member_null(o, S("gateway"));
+        json_member_null(o, S("rssi_dbm"));
+        json_member_null(o, S("snr_db"));
+    }
+    json_member_bool(o, S("personal"), personal);
+}
+
+/* One event in the form of text/event-stream; JSON has no bare line ends. */
+static struct str event(const struct stream *s, struct db_query *q, struct arena *arena)
+{
+    struct text     t = text_make(arena, EVENT_BYTES);
+    struct json_out o = json_out_make(&t);
+    text_fmt(&t, "id: %lld\nevent: %s\ndata: ", (long long)db_i64(q, 0), s->uplinks ? "uplink" : "change");
+    json_open_object(&o);
+    json_member_i64(&o, S("id"), db_i64(q, 0));
+    (s->uplinks ? write_uplink : write_change)(&o, q, arena);
+    json_close(&o);
+    text_put(&t, S("\n\n"));
+    return t.bad ? S("") : text_str(&t);
+}
+
+/* ------------------------------------------------------------------ the cursor */
+
+static struct db_query *rows_after(const struct stream *s, struct db *db)
+{
+    struct db_query *q =
+        s->uplinks ? db_query(db, "SELECT id, dev_eui, fcnt, flags, radio FROM uplink WHERE tenant = $1 AND id > $2 "
+                                  "ORDER BY id LIMIT $3")
+                   : db_query(db, "SELECT r.id, r.entity, e.type, r.dev_eui, d.name, r.observed_us, r.attributes "
+                                  "FROM reading r LEFT JOIN entity e ON e.tenant = r.tenant AND e.id = r.entity "
+                                  "LEFT JOIN device d ON d.tenant = r.tenant AND d.dev_eui = r.dev_eui "
+                                  "WHERE r.tenant = $1 AND r.id > $2 ORDER BY r.id LIMIT $3");
+    db_bind_i64(q, 1, (i64)s->tenant);
+    db_bind_i64(q, 2, s->at);
+    db_bind_i64(q, 3, ROWS_A_LOOK);
+    return q;
+}
+
+void stream_look(struct stream *s, struct db *db, struct text *out)
+{
+    struct arena scratch = arena_make(32 * 1024);
+    struct db_query *q = rows_after(s, db);
+    enum err err;
+    while ((err = db_step(q)) == OK) {
+        arena_reset(&scratch);
+        struct str e = event(s, q, &scratch);
+        if (out->n > 0 && out->n + e.n > LOOK_BYTES)
+            break;
+        text_put(out, e);
+        s->at = db_i64(q, 0);
+    }
+    db_reset(q);
+    arena_free(&scratch);
+    if (err != OK && err != ERR_NOT_FOUND)
+        log_line(LOG_WARN, "stream store=%s words=\"%.*s\"", err_words(err), STR(db_error(db)));
+}
+
+static void look(void *of, struct http_request *rq, struct text *out, bool idle)
+{
+    struct api *api = of;
+    struct db  *db  = reader_take(api->readers);
+    if (db) {
+        stream_look(rq->route, db, out);
+        reader_give(api->readers, db);
+    }
+    if (idle && out->n == 0)
+        text_put(out, S(": ping\n\n"));
+}
+
+/* The newest event there is: a stream without a cursor begins behind it. */
+static enum err newest(i64 *id, struct call *call, bool uplinks)
+{
+    struct db_query *q =
+        uplinks ? db_query(call->db, "SELECT id FROM uplink WHERE tenant = $1 ORDER BY id DESC LIMIT 1")
+                : db_query(call->db, "SELECT id FROM reading WHERE tenant = $1 ORDER BY id DESC LIMIT 1");
+    db_bind_i64(q, 1, (i64)call->tenant);
+    enum err err = db_step(q);
+    *id = err == OK ? db_i64(q, 0) : 0;
+    db_reset(q);
+    return err;
+}
+
+/* Last-Event-ID counts more: a browser that comes back sends it beside the old address. */
+static bool read_cursor(struct call *call, i64 *at)
+{
+    struct str last = http_header(call->rq, S("Last-Event-ID"));
+    if (last.n > 0 && str_to_i64(at, last) && *at >= 0)
+        return true;
+    return query_i64(call, S("since"), -1, 0, INT64_MAX, at);
+}
+
+void get_stream(struct call *call)
+{
+    struct stream *s = arena_new(call->rq->arena, struct stream);
+    struct str kind = http_query(call->rq, S("kind"));
+    s->tenant  = call->tenant;
+    s->uplinks = str_eq(kind, S("uplink"));
+    if (kind.n > 0 && !s->uplinks && !str_eq(kind, S("change"))) {
+        answer_problem(call, 400, "wrong parameter", S("kind: change or uplink"));
+        return;
+    }
+    if (!read_cursor(call, &s->at) || (s->at < 0 && !store_good(call, newest(&s->at, call, s->uplinks))))
+        return;
+    call->rq->route  = s;                      /* the route was taken: from here on the place carries the cursor */
+    call->a->status  = 0;
+    call->a->type    = S("text/event-stream");
+    call->a->stream  = look;
+    http_answer_header(call->a, S("Cache-Control"), S("no-store"));
+    http_answer_header(call->a, S("X-Accel-Buffering"), S("no"));      /* a proxy before us must not collect */
+}
