@@ -3,9 +3,9 @@
  * The face of the store, and the promises that hold whichever body stands behind it:
  *
  *   - a statement is prepared once and found again by the address of its literal;
- *   - an error inside a transaction dooms it: whatever the caller does next, db_commit rolls back and
- *     says that error. PostgreSQL is so by itself; SQLite would let the rest pass, and a program that
- *     is only right on one of them is wrong;
+ *   - an error inside a transaction dooms it: whatever the caller does next, db_commit rolls back
+ *     and says that error. PostgreSQL is so by itself; SQLite would let the rest pass, and a program
+ *     that is only right on one of them is wrong;
  *   - ERR_IO of a writer is final: fsync is never tried again, because a second fsync may report
  *     success for pages that the kernel has dropped. The supervisor starts us anew;
  *   - text is UTF-8 without NUL, and a double that is no number is NULL, on both.

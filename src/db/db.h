@@ -28,11 +28,11 @@ enum err db_open(struct db **out, struct str where, enum db_mode mode, struct st
                  struct arena *arena);
 void     db_close(struct db *db);
 
-/* The statement of this text; prepared once per connection and found again by the text's address, so
- * `sql` is a literal. A statement in use (stepping) must be reset before it is asked for again. */
+/* The statement of this text; prepared once per connection and found again by the text's address,
+ * so `sql` is a literal. A statement in use (stepping) must be reset before it is asked for again. */
 struct db_query *db_query(struct db *db, const char *sql);
 
-/* Parameters count from 1. Text and bytes are borrowed until db_run or the first db_step returns. */
+/* Parameters count from 1. Text and bytes are borrowed until db_run or the first db_step is done. */
 void db_bind_i64(struct db_query *q, int at, i64 v);
 void db_bind_double(struct db_query *q, int at, double v);
 void db_bind_str(struct db_query *q, int at, struct str v);
@@ -51,7 +51,7 @@ i64      db_changes(struct db *db);
 /* On PostgreSQL the first db_step fetches all rows: LIMIT what may be large.
  * The next row: OK; no more: ERR_NOT_FOUND (and the query is reset); else an error. */
 enum err db_step(struct db_query *q);
-void     db_reset(struct db_query *q);            /* give up the remaining rows; parameters are cleared */
+void     db_reset(struct db_query *q);      /* give up the remaining rows; parameters are cleared */
 
 /* Columns of the current row count from 0. Views live until the next db_step or db_reset. */
 i64          db_i64(struct db_query *q, int column);
@@ -72,10 +72,11 @@ void     db_rollback(struct db *db);
 /* Several statements without parameters, for schema work and tests. */
 enum err db_exec(struct db *db, const char *sql);
 
-/* Idle work of the writer: a PASSIVE checkpoint, or TRUNCATE when the log is larger than `wal_bytes_max`.
- * Keep wal_bytes_max at or below the reserve (64 MiB): then a full disk still has room to empty the log.
+/* Idle work of the writer: a PASSIVE checkpoint, or TRUNCATE when the log is larger than
+ * `wal_bytes_max`; and the reserve file, so call it once after opening. Keep wal_bytes_max at or
+ * below the reserve (64 MiB): then a full disk still has room to empty the log.
  * Nothing to do on PostgreSQL. */
-enum err db_idle(struct db *db, i64 wal_bytes_max);   /* also keeps the reserve file: call it once after opening */
+enum err db_idle(struct db *db, i64 wal_bytes_max);
 
 /* Frees the reserve file once, so that counters and alarms can still commit on a full disk
  * (promises R13). */

@@ -10,7 +10,7 @@
 #include "db/db.h"
 
 enum {
-    DB_QUERIES_MAX = 512,        /* statements of one connection: they are literals, so this is a count of ours */
+    DB_QUERIES_MAX = 512,        /* statements of one connection: literals, so we know how many */
     DB_PARAMETERS_MAX = 64,
     DB_ERROR_MAX = 512
 };
@@ -60,7 +60,7 @@ struct db {
     struct db_query *queries[DB_QUERIES_MAX];     /* open addressing by the literal's address */
     int              used;
     bool             in_transaction;
-    bool             dead;                        /* a writer met ERR_IO: nothing more is believed */
+    bool             dead;                        /* the writer met ERR_IO: believe nothing more */
     enum err         doomed;                      /* the first error of the transaction */
     char             error[DB_ERROR_MAX];
     size_t           error_n;

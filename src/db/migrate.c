@@ -107,8 +107,10 @@ static struct str translate(const struct db *db, struct str sql, struct arena *a
 static bool has_version_table(struct db *db)
 {
     struct db_query *q = db_is_postgres(db)
-        ? db_query(db, "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'")
-        : db_query(db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'");
+        ? db_query(db, "SELECT 1 FROM pg_tables WHERE schemaname = current_schema()"
+                       " AND tablename = 'schema_version'")
+        : db_query(db, "SELECT 1 FROM sqlite_schema WHERE type = 'table'"
+                       " AND name = 'schema_version'");
     bool there = db_step(q) == OK;
     db_reset(q);
     return there;

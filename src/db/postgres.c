@@ -21,7 +21,7 @@
 #include <stdio.h>
 
 enum {
-    PENDING_MAX = 256,           /* answers on the way; bounded so that neither side's socket fills up */
+    PENDING_MAX = 256,           /* answers on the way, so that neither side's socket fills up */
     NAME_MAX_BYTES = 24,
     NUMBER_BYTES = 8
 };
@@ -75,7 +75,7 @@ static const struct { const char *state; enum err err; } states[] = {
     { "42501", ERR_DENIED },        /* insufficient_privilege */
     { "25006", ERR_DENIED },        /* read_only_sql_transaction */
     { "42",    ERR_INVALID },
-    { "40",    ERR_BUSY },          /* 40001 serialization_failure, 40P01 deadlock_detected: try again */
+    { "40",    ERR_BUSY },          /* 40001 serialization_failure, 40P01 deadlock: try again */
     { "55P03", ERR_BUSY },          /* lock_not_available */
     { "57014", ERR_BUSY },          /* query_canceled: a timeout */
     { "53100", ERR_FULL },          /* disk_full */
@@ -553,10 +553,11 @@ static void close_postgres(struct db *db)
 
 static const struct db_body postgres_body = {
     .close = close_postgres, .make = make,
-    .bind_i64 = bind_i64, .bind_double = bind_double, .bind_str = bind_str, .bind_bytes = bind_bytes,
-    .bind_null = bind_null,
+    .bind_i64 = bind_i64, .bind_double = bind_double, .bind_str = bind_str,
+    .bind_bytes = bind_bytes, .bind_null = bind_null,
     .run = run, .changes = changes, .step = step, .reset = reset,
-    .i64 = column_i64, .dbl = column_double, .str = column_str, .bytes = column_bytes, .null = column_null,
+    .i64 = column_i64, .dbl = column_double, .str = column_str, .bytes = column_bytes,
+    .null = column_null,
     .begin = begin, .commit = commit, .rollback = rollback, .exec = exec,
     .idle = idle, .release_reserve = release_reserve, .version = version, .postgres = true,
 };

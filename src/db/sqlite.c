@@ -3,7 +3,7 @@
  * SQLite as the body: one folder with
  *
  *     hotaru.db        what a promise spans      hotaru.lock      held by the one writer
- *     hotaru.db-wal    the log, and its index    hotaru.reserve   room for the worst hour of a full disk
+ *     hotaru.db-wal    the log, and its index    hotaru.reserve   room for when the disk is full
  *
  * The writer is the only checkpointer (so the WAL-reset bug of 3.7.0-3.51.2 has no second party),
  * never inside a commit: automatic checkpoints are off and db_idle does them. Before the first
@@ -58,7 +58,7 @@ static enum err meaning(int rc)
         return OK;
     case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_ROWID:
         return ERR_CONFLICT;
-    case SQLITE_IOERR_SHMSIZE:               /* the index of the log found no room; nothing of worth is lost */
+    case SQLITE_IOERR_SHMSIZE:               /* no room for the index of the log: nothing is lost */
         return ERR_FULL;
     }
     switch (rc & 0xFF) {
@@ -66,9 +66,10 @@ static enum err meaning(int rc)
     case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_INTERRUPT: return ERR_BUSY;
     case SQLITE_TOOBIG:                 return ERR_TOO_LARGE;
     case SQLITE_READONLY: case SQLITE_AUTH: case SQLITE_PERM: return ERR_DENIED;
-    case SQLITE_CONSTRAINT: case SQLITE_MISMATCH: case SQLITE_RANGE: case SQLITE_ERROR: return ERR_INVALID;
+    case SQLITE_CONSTRAINT: case SQLITE_MISMATCH:
+    case SQLITE_RANGE: case SQLITE_ERROR: return ERR_INVALID;
     case SQLITE_NOMEM:                  die("SQLite is out of memory");
-    default:                            return ERR_IO;   /* IOERR, CORRUPT, NOTADB, CANTOPEN, PROTOCOL, … */
+    default:                            return ERR_IO;   /* IOERR, CORRUPT, NOTADB, CANTOPEN, … */
     }
 }
 
@@ -183,8 +184,15 @@ static i64 changes(struct db *db, enum err *err)
     return sqlite3_changes64(body(db)->handle);
 }
 
-static i64    column_i64(struct db_query *q, int column) { return sqlite3_column_int64(stmt_of(q), column); }
-static double column_double(struct db_query *q, int column) { return sqlite3_column_double(stmt_of(q), column); }
+static i64 column_i64(struct db_query *q, int column)
+{
+    return sqlite3_column_int64(stmt_of(q), column);
+}
+
+static double column_double(struct db_query *q, int column)
+{
+    return sqlite3_column_double(stmt_of(q), column);
+}
 
 static struct str column_str(struct db_query *q, int column)
 {
@@ -477,10 +485,11 @@ static enum err prepare_transactions(struct sqlite *s)
 
 static const struct db_body sqlite_body = {
     .close = close_sqlite, .make = make,
-    .bind_i64 = bind_i64, .bind_double = bind_double, .bind_str = bind_str, .bind_bytes = bind_bytes,
-    .bind_null = bind_null,
+    .bind_i64 = bind_i64, .bind_double = bind_double, .bind_str = bind_str,
+    .bind_bytes = bind_bytes, .bind_null = bind_null,
     .run = run, .changes = changes, .step = step, .reset = reset,
-    .i64 = column_i64, .dbl = column_double, .str = column_str, .bytes = column_bytes, .null = column_null,
+    .i64 = column_i64, .dbl = column_double, .str = column_str, .bytes = column_bytes,
+    .null = column_null,
     .begin = begin, .commit = commit, .rollback = rollback, .exec = exec,
     .idle = idle, .release_reserve = release_reserve, .version = version, .postgres = false,
 };

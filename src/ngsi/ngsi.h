@@ -63,7 +63,7 @@ void        ngsi_problem_write(struct json_out *o, const struct ngsi_problem *pr
 /* ------------------------------------------------------------------ names */
 
 bool ngsi_is_uri(struct str s);                 /* RFC 3986, absolute; a URN with its two parts */
-bool ngsi_is_name(struct str s);                /* clause 4.6.2, with . and - as real models use them; or a URI */
+bool ngsi_is_name(struct str s);                /* clause 4.6.2, with . and - as models use; or a URI */
 
 /* ------------------------------------------------------------------ @context */
 
@@ -104,9 +104,9 @@ bool ngsi_accept(enum ngsi_media *out, struct str accept);
 bool ngsi_link_read(struct str *url, struct str link);
 /* <url>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json" */
 struct str ngsi_link(struct arena *arena, struct str url);
-/* rel="next" and "prev" with every parameter of the request repeated; empty when there is neither. */
-struct str ngsi_page_link(struct arena *arena, struct str path, struct str raw_query, i64 limit, i64 offset,
-                          bool more);
+/* rel="next" and "prev" with every parameter repeated; empty when there is neither. */
+struct str ngsi_page_link(struct arena *arena, struct str path, struct str raw_query, i64 limit,
+                          i64 offset, bool more);
 
 /* ------------------------------------------------------------------ parameters (city-os §1.2) */
 
@@ -128,9 +128,9 @@ enum ngsi_timeproperty { NGSI_OBSERVED_AT, NGSI_CREATED_AT, NGSI_MODIFIED_AT };
 struct ngsi_list { const struct str *items; size_t n; };
 
 struct ngsi_query {
-    struct ngsi_list  types;                    /* names of the stored context; an entity of any of them */
+    struct ngsi_list  types;                    /* names of the stored context; any of them */
     struct ngsi_list  ids;
-    struct ngsi_list  attrs;                    /* names of the stored context; an entity with any of them */
+    struct ngsi_list  attrs;                    /* names of the stored context; any of them */
     i64               limit, offset;
     bool              count, sys_attrs;
     enum ngsi_format  format;
@@ -168,7 +168,7 @@ struct ngsi_entity {
 struct ngsi_view {
     const struct ngsi_query   *query;           /* format, attrs, sysAttrs, lastN, timeproperty */
     const struct ngsi_context *stored, *request;
-    bool                       inline_context;  /* application/ld+json: the @context stands in the body */
+    bool                       inline_context;  /* application/ld+json: @context in the body */
 };
 
 /* Does the entity pass the query's types, ids and attrs? */

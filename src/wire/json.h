@@ -78,7 +78,10 @@ struct json_error {
 enum err json_read(const struct json **out, struct str text, struct arena *arena,
                    struct json_limits limits, struct json_error *error);
 
-static inline bool json_is(const struct json *v, enum json_kind kind) { return v && v->kind == kind; }
+static inline bool json_is(const struct json *v, enum json_kind kind)
+{
+    return v && v->kind == kind;
+}
 /* The first child, or NULL for anything that has none. */
 static inline const struct json *json_first(const struct json *v) { return v ? v->first : NULL; }
 #define JSON_EACH(item, of) \
@@ -115,10 +118,13 @@ struct json_out {
     u64  object[2], filled[2];   /* one bit per open level: is it an object, does it need a comma */
     u32  depth;
     bool keyed;                  /* a key waits for its value */
-    bool bad;                    /* a broken promise of the caller: wrong nesting, key outside an object */
+    bool bad;                    /* a broken promise of the caller: wrong nesting, a stray key */
 };
 
-static inline struct json_out json_out_make(struct text *text) { return (struct json_out){ .text = text }; }
+static inline struct json_out json_out_make(struct text *text)
+{
+    return (struct json_out){ .text = text };
+}
 /* Nothing open, no wrong nesting, and the text kept within its limit. */
 bool json_out_good(const struct json_out *o);
 
@@ -130,12 +136,15 @@ void json_key(struct json_out *o, struct str key);
 void json_put_str(struct json_out *o, struct str v);
 void json_put_i64(struct json_out *o, i64 v);
 void json_put_u64(struct json_out *o, u64 v);
-void json_put_double(struct json_out *o, double v);        /* shortest that reads back; null for NaN, ∞ */
-void json_put_fixed(struct json_out *o, double v, int decimals);   /* rounded: 1.234; null for NaN, ∞ */
+/* The shortest that reads back, or rounded (1.234); null for NaN and ∞. */
+void json_put_double(struct json_out *o, double v);
+void json_put_fixed(struct json_out *o, double v, int decimals);
 void json_put_bool(struct json_out *o, bool v);
 void json_put_null(struct json_out *o);
-void json_put_raw(struct json_out *o, struct str json);    /* JSON already: a number as written, a stored object */
-void json_put_value(struct json_out *o, const struct json *v);     /* NULL and JSON_BAD become null */
+/* JSON already: a number as written, a stored object. */
+void json_put_raw(struct json_out *o, struct str json);
+/* NULL and JSON_BAD become null. */
+void json_put_value(struct json_out *o, const struct json *v);
 
 /* A key and its value in one line. */
 void json_member_str(struct json_out *o, struct str key, struct str v);
