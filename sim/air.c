@@ -66,20 +66,20 @@ static void lock_on(struct sim *s, const struct flight *f, u32 index)
     }
 }
 
-u32 sim_air_launch(struct sim *s, const struct flight *f)
+bool sim_air_launch(struct sim *s, const struct flight *f)
 {
     u32 i = free_slot(s, f->start);
     if (i == FLIGHTS)
-        die("more than %d frames on the air: the interval scale is too small", FLIGHTS);
+        return false;
     s->flights[i]      = *f;
     s->flights[i].used = true;
     sim_agenda_put(&s->agenda, f->end, EVENT_FLIGHT_END, i, 0);
     if (!f->up)
         lock_on(s, f, i);
-    return i;
+    return true;
 }
 
-/* ARIB STD-T108: a device that hears -80 dBm on its channel waits. */
+/* ARIB STD-T108: a device that hears -80 dBm on its channel waits; so it does when our table is full. */
 bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mono now)
 {
     for (u32 i = 0; i < FLIGHTS; i++) {
@@ -90,7 +90,7 @@ bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mo
         if (dbm > LBT_DBM)
             return true;
     }
-    return false;
+    return free_slot(s, now) == FLIGHTS;
 }
 
 /* ------------------------------------------------------------------ up */
@@ -227,11 +227,10 @@ static void land_down(struct sim *s, const struct flight *f, u32 index)
 
 void sim_air_land(struct sim *s, u32 index)
 {
-    struct flight f = s->flights[index];                 /* a turn may launch into other slots */
-    if (f.up)
+    if (s->flights[index].up)
         land_up(s, &s->flights[index]);
     else
-        land_down(s, &f, index);
+        land_down(s, &s->flights[index], index);
 }
 
 /* ------------------------------------------------------------------ strangers */

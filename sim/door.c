@@ -141,8 +141,7 @@ static void emit(struct sim *s, u32 index, struct mono now)
                         .end = mono_after(now, p->airtime_us), .dbm = p->dbm, .at = g->at };
     memcpy(f.phy, p->phy, p->n);
     g->txnb++;
-    s->tally.emitted++;
-    (void)sim_air_launch(s, &f);
+    s->tally.emitted += sim_air_launch(s, &f);
 }
 
 /* ------------------------------------------------------------------ a gateway's turn */

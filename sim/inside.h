@@ -188,7 +188,7 @@ struct parcel {
 const char *sim_parcel_read(struct parcel *out, struct bytes json, struct arena *a);
 
 /* ------------------------------------------------------------------ what is on the air (air.c) */
-enum { FLIGHTS = 256, PARCELS = 512 };
+enum { FLIGHTS = 1024, PARCELS = 512 };
 struct flight {
     bool used, up;
     u32  who, hz;                           /* device or gateway */
@@ -233,7 +233,7 @@ struct sim {
 
 void sim_place_gateways(struct sim *s);
 void sim_place_devices(struct sim *s);
-u32  sim_air_launch(struct sim *s, const struct flight *f);               /* its index */
+bool sim_air_launch(struct sim *s, const struct flight *f);               /* false: no room on the air */
 bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mono now);  /* carrier sense */
 void sim_air_land(struct sim *s, u32 flight);                             /* EVENT_FLIGHT_END */
 void sim_air_noise(struct sim *s, struct mono now);
