@@ -126,6 +126,8 @@ static void answer(struct call *call, struct ngsi_asked *asked, struct text *t, 
     call->a->type = str_z(ngsi_media_type(asked->media));
     if (asked->media == NGSI_JSON)
         http_answer_header(call->a, S("Link"), ngsi_link(call->rq->arena, ngsi_context_url(asked->view.request)));
+    if (http_header(call->rq, S("NGSILD-Tenant")).n > 0)
+        http_answer_header(call->a, S("NGSILD-Tenant"), http_header(call->rq, S("NGSILD-Tenant")));
 }
 
 static bool store_answers(struct call *call, enum err err)
@@ -345,75 +347,88 @@ void get_entities(struct call *call)
 
 /* ------------------------------------------------------------------ an entity over time */
 
-struct evolution { struct ngsi_reading *newest; struct wall *observed; size_t n; bool cut; struct arena *arena; };
+struct evolution {
+    i64  from_us, to_us;                       /* [from, to) of the time that was asked for */
+    bool by_id;                                /* createdAt, modifiedAt: when we took it, which is its id */
+    struct ngsi_reading *newest;
+    struct wall *at;
+    size_t n;
+    bool cut;
+    struct arena *arena;
+};
 
 static bool keep(void *arg, const struct history_row *row)
 {
     struct evolution *e = arg;
+    i64 at_us = e->by_id ? row->id : row->observed.us;
+    if (at_us < e->from_us || at_us >= e->to_us)
+        return !(e->by_id && at_us < e->from_us);      /* ids fall from row to row; what was observed may not */
     if (e->n == READINGS_MAX) {
         e->cut = true;
         return false;
     }
     const struct json *attributes = stored_object(str_copy(e->arena, row->attributes), e->arena);
     if (attributes) {
-        e->observed[e->n] = row->observed;
+        e->at[e->n]       = (struct wall){ at_us };
         e->newest[e->n++] = (struct ngsi_reading){ row->id, attributes };
     }
     return true;
 }
 
-/* Late readings stand where they arrived: they are put where they belong. Few are late, so this is short. */
+static enum err load_evolution(struct evolution *e, struct call *call, const struct ngsi_query *query, struct str id)
+{
+    *e = (struct evolution){ .by_id  = query->timeproperty != NGSI_OBSERVED_AT,
+                             .newest = arena_array(call->rq->arena, struct ngsi_reading, READINGS_MAX),
+                             .at     = arena_array(call->rq->arena, struct wall, READINGS_MAX),
+                             .arena  = call->rq->arena };
+    ngsi_time_range(query, &e->from_us, &e->to_us);
+    /* Nothing is older than the clock's beginning, and the walk looks a day past its bounds. */
+    struct wall from = { e->by_id ? 0 : MAX(e->from_us, 0) };
+    struct wall to   = { e->by_id ? INT64_MAX : MAX(e->to_us, 1) - 1 };
+    return history_walk(call->db, call->tenant, id, from, to, keep, e);
+}
+
+static void swap(struct evolution *e, size_t a, size_t b)
+{
+    struct ngsi_reading r = e->newest[a];
+    struct wall at = e->at[a];
+    e->newest[a] = e->newest[b];
+    e->at[a]     = e->at[b];
+    e->newest[b] = r;
+    e->at[b]     = at;
+}
+
+/* From the oldest on. Late readings stand where they arrived; they are few, so bringing them home is short. */
 static void order(struct evolution *e)
 {
-    for (size_t i = 0; i < e->n / 2; i++) {
-        struct ngsi_reading r = e->newest[i];
-        struct wall w = e->observed[i];
-        e->newest[i] = e->newest[e->n - 1 - i];
-        e->observed[i] = e->observed[e->n - 1 - i];
-        e->newest[e->n - 1 - i] = r;
-        e->observed[e->n - 1 - i] = w;
-    }
+    for (size_t i = 0; i < e->n / 2; i++)
+        swap(e, i, e->n - 1 - i);
     for (size_t i = 1; i < e->n; i++)
-        for (size_t k = i; k > 0 && e->observed[k - 1].us > e->observed[k].us; k--) {
-            struct ngsi_reading r = e->newest[k];
-            struct wall w = e->observed[k];
-            e->newest[k] = e->newest[k - 1];
-            e->observed[k] = e->observed[k - 1];
-            e->newest[k - 1] = r;
-            e->observed[k - 1] = w;
-        }
+        for (size_t k = i; k > 0 && e->at[k - 1].us > e->at[k].us; k--)
+            swap(e, k - 1, k);
 }
 
 static void say_cut(struct call *call, const struct evolution *e)
 {
     struct arena *arena = call->rq->arena;
-    struct str newest = wall_str(arena, e->observed[e->n - 1]), oldest = wall_str(arena, e->observed[0]);
+    struct str newest = wall_str(arena, e->at[e->n - 1]), oldest = wall_str(arena, e->at[0]);
     http_answer_header(call->a, S("Content-Range"), str_fmt(arena, "date-time %.*s-%.*s/*", STR(newest), STR(oldest)));
 }
 
 void temporal_page(struct call *call, struct ngsi_asked *asked, struct str id)
 {
-    struct arena   *arena = call->rq->arena;
-    struct text     t = text_make(arena, NGSI_BYTES);
+    struct text     t = text_make(call->rq->arena, NGSI_BYTES);
     struct json_out o = json_out_make(&t);
-    struct evolution e = { arena_array(arena, struct ngsi_reading, READINGS_MAX), arena_array(arena, struct wall, READINGS_MAX),
-                           0, false, arena };
     struct ngsi_entity entity;
-    i64 from_us, to_us;
-    if (!find(&entity, call, asked, id))
-        return;
-    ngsi_time_range(&asked->query, &from_us, &to_us);
-    /* Nothing is older than the clock's beginning, and the walk looks a day past its bounds. */
-    struct wall from = { MAX(from_us, 0) }, to = { MAX(to_us, 1) - 1 };
-    enum err err = history_walk(call->db, call->tenant, id, from, to, keep, &e);
-    if (!store_answers(call, err))
+    struct evolution e;
+    if (!find(&entity, call, asked, id) || !store_answers(call, load_evolution(&e, call, &asked->query, id)))
         return;
     order(&e);
     bool enough = asked->query.last_n > 0 && asked->query.last_n <= READINGS_MAX;
     bool cut    = e.cut && !enough;
     if (cut)
         asked->query.last_n = READINGS_MAX;
-    ngsi_temporal_write(&o, &entity, e.newest, e.n, &asked->view, NULL, arena);
+    ngsi_temporal_write(&o, &entity, e.newest, e.n, &asked->view, NULL, call->rq->arena);
     answer(call, asked, &t, &o, cut ? 206 : 200);
     if (cut && call->a->status == 206)
         say_cut(call, &e);

@@ -1,0 +1,924 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Facts of the pages. Rows are put into a store by hand; a page is called as the router would, without HTTP. */
+#include "api/inside.h"
+
+#include "base/test.h"
+#include "core/core.h"
+#include "mac/mac.h"
+
+#include <libpq-fe.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MINUTE_US (60 * US_PER_S)
+#define RIVER     0x70B3D57ED0000001ULL
+#define PARKING   0x70B3D57ED0000002ULL
+#define TRACKER   0x70B3D57ED0000003ULL
+#define FOREIGN   0xA84041FFFF000004ULL     /* its first bit is set: negative in the store */
+#define GATEWAY   0xA000000000000001ULL
+#define OTHER_GW  0xA000000000000002ULL
+
+struct city {
+    struct api api;
+    struct api_counts counts;
+    struct profiles profiles;
+    struct db *db;
+    struct http_request rq;
+    struct http_answer a;
+    struct call call;
+    struct arena boot;
+    i64 now_us;
+};
+
+static const struct profile_text texts[] = {
+    { S("river"), S("{\"id\":\"river\",\"name\":{\"ja\":\"水位計\",\"en\":\"River\"},\"kind\":\"river\",\"lorawan\":\"1.0.3\","
+                    "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"interval_s\":600,\"fields\":{\"level\":{\"attr\":"
+                    "\"waterLevel\",\"unit\":\"MTR\",\"ja\":\"水位\",\"en\":\"water level\",\"min\":-2,\"max\":15,\"main\":true},"
+                    "\"battery\":{\"attr\":\"batteryLevel\",\"unit\":\"P1\",\"role\":\"battery_pct\"}},"
+                    "\"entity\":{\"type\":\"WaterObserved\",\"id\":\"urn:ngsi-ld:WaterObserved:{dev_eui}\"}}") },
+    { S("park"), S("{\"id\":\"park\",\"name\":{\"ja\":\"駐車\",\"en\":\"Parking\"},\"kind\":\"parking\",\"lorawan\":\"1.0.3\","
+                   "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"interval_s\":3600,\"fields\":{\"occupied\":{\"attr\":"
+                   "\"status\",\"ja\":\"満空\",\"en\":\"status\",\"main\":true}},"
+                   "\"entity\":{\"type\":\"ParkingSpot\",\"id\":\"urn:ngsi-ld:ParkingSpot:{dev_eui}\"}}") },
+    { S("bag"), S("{\"id\":\"bag\",\"name\":{\"ja\":\"見守り\",\"en\":\"Tracker\"},\"kind\":\"tracker\",\"lorawan\":\"1.0.3\","
+                  "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"personal\":\"routes\",\"interval_s\":300,\"fields\":{}}") },
+};
+
+static struct city *city_in(struct str where)
+{
+    struct city *c = arena_new(test_arena(), struct city);
+    struct str why = S("");
+    c->boot = arena_make(1 << 16);
+    EQ(profiles_read(&c->profiles, texts, COUNT(texts), &why, &c->boot), OK);
+    EQ(db_open(&c->db, where, DB_WRITER, &why, &c->boot), OK);
+    c->now_us = sys_clock().us;
+    c->api    = (struct api){ .profiles = &c->profiles, .city_ja = S("試市"), .city_en = S("Test City"), .version = S("0"),
+                              .speed = 60, .counts = &c->counts, .readers = readers_make(where) };
+    c->rq     = (struct http_request){ .method = S("GET"), .path = S("/ngsi-ld/v1/entities"), .arena = test_arena() };
+    c->call   = (struct call){ .api = &c->api, .rq = &c->rq, .a = &c->a, .db = c->db, .tenant = 1 };
+    return c;
+}
+
+static struct city *city_make(void) { return city_in(str_z(test_folder())); }
+
+static void city_end(struct city *c)
+{
+    readers_close(c->api.readers);
+    db_close(c->db);
+    arena_free(&c->boot);
+}
+
+/* Facts that depend on the database's own words stand twice: test/postgres.sh start makes the second possible. */
+static void server(struct str words)
+{
+    PGconn   *conn = PQconnectdb(getenv("HOTARU_POSTGRES"));
+    PGresult *r = PQexec(conn, words.p);
+    EQ(PQresultStatus(r), PGRES_COMMAND_OK);
+    PQclear(r);
+    PQfinish(conn);
+}
+
+static void on_postgres(void (*fact)(struct str where))
+{
+    struct str url = str_z(getenv("HOTARU_POSTGRES"));
+    u8 name[8];
+    if (url.n == 0) {
+        test_skip("no PostgreSQL: HOTARU_POSTGRES is not set (test/postgres.sh start)");
+        return;
+    }
+    sys_random(name, sizeof name);
+    struct str schema = str_fmt(test_arena(), "t_%.*s", STR(hex_str(test_arena(), (struct bytes){ name, 8 })));
+    server(str_fmt(test_arena(), "CREATE SCHEMA %.*s", STR(schema)));
+    fact(str_fmt(test_arena(), "%.*s%coptions=-csearch_path%%3D%.*s", STR(url), str_find(url, S("?")) < 0 ? '?' : '&',
+                 STR(schema)));
+    server(str_fmt(test_arena(), "SET client_min_messages = warning; DROP SCHEMA %.*s CASCADE", STR(schema)));
+}
+
+#define BOTH(name)                                                     \
+    static void name(struct str where);                                \
+    TEST(sqlite_##name) { name(str_z(test_folder())); }                \
+    TEST(postgres_##name) { on_postgres(name); }                       \
+    static void name(struct str where)
+
+static void sql(struct city *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* ------------------------------------------------------------------ rows */
+
+/* x'00' is how SQLite writes bytes; PostgreSQL writes '\\x00'. */
+static void sql(struct city *c, const char *fmt, ...)
+{
+    char line[8192];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    TRUE(n > 0 && (size_t)n < sizeof line);
+    struct str  rest = { line, (size_t)n };
+    struct text t = text_make(test_arena(), 2 * sizeof line);
+    while (db_is_postgres(c->db) && rest.n > 0) {
+        ptrdiff_t at = str_find(rest, S("x'"));
+        size_t    before = at < 0 ? rest.n : (size_t)at;
+        text_put(&t, (struct str){ rest.p, before });
+        text_put(&t, at < 0 ? S("") : S("'\\x"));
+        rest.p += MIN(before + 2, rest.n);
+        rest.n -= MIN(before + 2, rest.n);
+    }
+    text_char(&t, '\0');
+    EQ(db_exec(c->db, db_is_postgres(c->db) ? t.p : line), OK);
+}
+
+static void device(struct city *c, u64 eui, const char *name, const char *profile, i64 heard_us, int battery)
+{
+    sql(c, "INSERT INTO device (tenant, dev_eui, join_eui, name, profile, app_key, latitude, longitude, simulated, created_us) "
+           "VALUES (1, %lld, 5, '%s', '%s', x'00', 36.7, 137.2, 1, %lld)",
+        (long long)eui, name, profile, (long long)(c->now_us - 900 * MINUTE_US));
+    if (heard_us)
+        sql(c, "INSERT INTO device_state (tenant, dev_eui, last_uplink, session, fcnt_up, battery_pct) "
+               "VALUES (1, %lld, %lld, 77, 9, %d)", (long long)eui, (long long)heard_us, battery);
+}
+
+static void gateway(struct city *c, u64 eui, const char *name, i64 seen_us)
+{
+    sql(c, "INSERT INTO gateway (tenant, eui, name, latitude, longitude, region, simulated, created_us) "
+           "VALUES (1, %lld, '%s', 36.6, 137.1, 'AS923-1', 0, %lld)", (long long)eui, name, (long long)(c->now_us - 99 * MINUTE_US));
+    if (seen_us)
+        sql(c, "INSERT INTO gateway_state (tenant, eui, last_seen_us, address) VALUES (1, %lld, %lld, '')", (long long)eui,
+            (long long)seen_us);
+}
+
+static struct str iso(i64 us) { return wall_str(test_arena(), (struct wall){ us }); }
+
+/* What context/ stores, in its words. */
+static struct str attribute(const char *name, const char *value, const char *flag, const char *reason, i64 at_us)
+{
+    struct str sub = reason[0] ? str_fmt(test_arena(), ",\"qualityReason\":{\"type\":\"Property\",\"value\":\"%s\"}", reason)
+                               : S("");
+    return str_fmt(test_arena(), "\"%s\":{\"type\":\"Property\",\"value\":%s,\"observedAt\":\"%.*s\",\"unitCode\":\"MTR\","
+                                 "\"quality\":{\"type\":\"Property\",\"value\":\"%s\"}%.*s}",
+                   name, value, STR(iso(at_us)), flag, STR(sub));
+}
+
+static void entity(struct city *c, u64 eui, const char *type, struct str attributes, i64 at_us)
+{
+    sql(c, "INSERT INTO entity (tenant, id, type, attributes, last_reading, created_us, modified_us) VALUES "
+           "(1, 'urn:ngsi-ld:%s:%016llx', '%s', '{\"name\":{\"type\":\"Property\",\"value\":\"n\"},\"refDevice\":{\"type\":"
+           "\"Relationship\",\"object\":\"urn:ngsi-ld:Device:%016llx\"},\"dateObserved\":{\"type\":\"Property\",\"value\":{"
+           "\"@type\":\"DateTime\",\"@value\":\"%.*s\"}},%.*s}', %lld, %lld, %lld)",
+        type, (unsigned long long)eui, type, (unsigned long long)eui, STR(iso(at_us)), STR(attributes), (long long)at_us + 7,
+        (long long)at_us, (long long)at_us + 7);
+}
+
+static void reading(struct city *c, u64 eui, i64 id, i64 prev, struct str attributes)
+{
+    sql(c, "INSERT INTO reading (tenant, id, entity, prev, uplink, dev_eui, observed_us, attributes) VALUES "
+           "(1, %lld, 'urn:ngsi-ld:WaterObserved:%016llx', %lld, 0, %lld, %lld, '{%.*s}')",
+        (long long)id, (unsigned long long)eui, (long long)prev, (long long)eui, (long long)id, STR(attributes));
+}
+
+/* As mac/radio.c writes it: AS923-1's DR5 on its first channel. */
+static void put_radio(struct buf *b, u64 gw, int rssi_dbm, int snr_cb)
+{
+    buf_u64le(b, gw);
+    buf_u32le(b, 1);
+    buf_u32le(b, 923200000);
+    buf_u32le(b, 125000);
+    buf_u32le(b, 0);
+    buf_u16le(b, (u16)rssi_dbm);
+    buf_u16le(b, (u16)snr_cb);
+    buf_u8(b, 7);
+    buf_u8(b, 0);
+    buf_u8(b, 0);
+    buf_u8(b, 0);
+    buf_u64le(b, 0);
+}
+
+static void uplink(struct city *c, u64 eui, i64 id, i64 prev, u32 fcnt, i64 flags, struct bytes fopts, u64 gw)
+{
+    u8 room[MAC_RADIO_BYTES];
+    struct buf radio = BUF(room);
+    struct db_query *q = db_query(c->db, "INSERT INTO uplink (tenant, id, dev_eui, session, fcnt, prev, received_us, flags, fopts, "
+                                         "payload, radio) VALUES (1, $1, $2, 77, $3, $4, $5, $6, $7, $8, $9)");
+    put_radio(&radio, gw, -97, 75);
+    db_bind_i64(q, 1, id);
+    db_bind_i64(q, 2, (i64)eui);
+    db_bind_i64(q, 3, fcnt);
+    db_bind_i64(q, 4, prev);
+    db_bind_i64(q, 5, id);
+    db_bind_i64(q, 6, flags);
+    db_bind_bytes(q, 7, fopts);
+    db_bind_bytes(q, 8, bytes_of(S("abc")));
+    db_bind_bytes(q, 9, buf_bytes(&radio));
+    EQ(db_run(q), OK);
+}
+
+/* ------------------------------------------------------------------ answers */
+
+static const struct json *answered(struct city *c, int status)
+{
+    const struct json *doc = NULL;
+    EQ(c->a.status, status);
+    EQ(json_read(&doc, str_of(c->a.body), test_arena(), JSON_STRICT, NULL), OK);
+    c->a = (struct http_answer){ 0 };
+    return doc;
+}
+
+static const struct json *asked(struct city *c, handler *page)
+{
+    page(&c->call);
+    return answered(c, 200);
+}
+
+static const struct json *get_list(struct city *c, const char *q)
+{
+    devices_page(&c->call, (struct devices_asked){ .limit = 100, .q = str_z(q) });
+    return answered(c, 200);
+}
+
+static struct str text_of(const struct json *v, const char *key) { return json_str(json_get(v, str_z(key)), test_arena()); }
+
+static i64 number_of(const struct json *v, const char *key)
+{
+    i64 n = -999;
+    TRUE(json_i64(&n, json_get(v, str_z(key))));
+    return n;
+}
+
+static bool is_null(const struct json *v, const char *key) { return json_is(json_get(v, str_z(key)), JSON_NULL); }
+
+/* The member of an array whose `key` is that text. */
+static const struct json *of(const struct json *list, const char *key, struct str text)
+{
+    JSON_EACH (v, list)
+        if (str_eq(text_of(v, key), text))
+            return v;
+    return NULL;
+}
+
+static struct str eui(u64 v) { return eui_text(test_arena(), v); }
+
+/* ------------------------------------------------------------------ states */
+
+BOTH(a_device_is_never_silent_attention_or_works)
+{
+    struct city *c = city_in(where);
+    /*        eui  heard                        battery */
+    device(c, 1, "never", "river", 0, -1);
+    device(c, 2, "old", "river", c->now_us - 21 * MINUTE_US, 90);        /* 2 × 10 min + 30 s are over */
+    device(c, 3, "late", "river", c->now_us - 20 * MINUTE_US, 90);
+    device(c, 4, "low", "river", c->now_us, 19);
+    device(c, 5, "enough", "river", c->now_us, 20);
+    device(c, 6, "unknown", "river", c->now_us, -1);
+    device(c, 7, "flagged", "river", c->now_us, 90);
+    device(c, 8, "aside", "river", c->now_us, 90);
+    entity(c, 7, "WaterObserved", attribute("waterLevel", "37.8", "!", "37.8 is higher than 15", c->now_us), c->now_us);
+    entity(c, 8, "WaterObserved", attribute("batteryLevel", "-1", "!", "lower than 0", c->now_us), c->now_us);
+    static const char *const states[] = { "never", "silent", "works", "attention", "works", "works", "attention", "works" };
+    const struct json *list = json_get(get_list(c, ""), S("devices"));
+    for (u64 i = 0; i < COUNT(states); i++) {
+        STR_EQ(text_of(of(list, "dev_eui", eui(i + 1)), "state"), str_z(states[i]));
+        device_page(&c->call, i + 1);
+        STR_EQ(text_of(answered(c, 200), "state"), str_z(states[i]));
+    }
+    city_end(c);
+}
+
+TEST(the_city_counts_what_is_heard)
+{
+    struct city *c = city_make();
+    device(c, RIVER, "a", "river", c->now_us, 90);
+    device(c, PARKING, "b", "park", c->now_us - 3 * 60 * MINUTE_US, 90);
+    device(c, TRACKER, "c", "bag", 0, -1);
+    gateway(c, GATEWAY, "g", c->now_us);
+    gateway(c, OTHER_GW, "h", c->now_us - 60 * MINUTE_US);
+    c->counts.counted[COUNT_UPLINKS] = 12;
+    const struct json *city = asked(c, get_city), *n = json_get(city, S("counts"));
+    STR_EQ(text_of(city, "name"), S("試市"));
+    EQ(number_of(n, "devices"), 3);
+    EQ(number_of(n, "devices_heard"), 1);
+    EQ(number_of(n, "gateways"), 2);
+    EQ(number_of(n, "gateways_heard"), 1);
+    EQ(number_of(n, "uplinks"), 12);
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ the list */
+
+BOTH(a_search_takes_its_text_as_it_stands)
+{
+    struct city *c = city_in(where);
+    device(c, RIVER, "神通川 100% 橋", "river", 0, -1);
+    device(c, PARKING, "a_b!c ''quoted''", "park", 0, -1);
+    device(c, FOREIGN, "Abc", "park", 0, -1);
+    static const struct { const char *q; i64 found; } facts[] = {
+        { "", 3 },            { "神通", 1 },      { "%", 1 },       { "_", 1 },       { "!", 1 },
+        { "'quoted'", 1 },    { "' OR 1=1 --", 0 }, { "a%c", 0 },   { "aBC", 1 },     { "100%", 1 },
+        { "70B3D57ED0000001", 1 }, { "70b3", 2 }, { "70-B3-D5", 2 }, { "A840", 1 },   { "0004", 1 },
+        { "a84041ffff000004", 1 }, { "FFFFFFFFFFFFFFFFF", 0 },
+    };
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        const struct json *page = get_list(c, facts[i].q);
+        if (number_of(page, "total") != facts[i].found)
+            test_fail(__FILE__, __LINE__, "\"%s\" finds %lld", facts[i].q, (long long)number_of(page, "total"));
+        EQ(json_get(page, S("devices"))->members, facts[i].found);
+    }
+    city_end(c);
+}
+
+BOTH(a_page_of_the_list_holds_as_many_as_were_asked_for)
+{
+    struct city *c = city_in(where);
+    for (u64 i = 1; i <= 95; i++) {
+        device(c, i, "d", "river", c->now_us, 90);
+        entity(c, i, "WaterObserved", attribute("waterLevel", "37.8", i % 2 ? "!" : "", i % 2 ? "high" : "", c->now_us), c->now_us);
+    }
+    devices_page(&c->call, (struct devices_asked){ .limit = 90, .offset = 3 });
+    const struct json *page = answered(c, 200);
+    EQ(number_of(page, "total"), 95);
+    EQ(json_get(page, S("devices"))->members, 90);
+    u64 i = 4;
+    JSON_EACH (d, json_get(page, S("devices"))) {                       /* flags come in batches of entities */
+        STR_EQ(text_of(d, "dev_eui"), eui(i));
+        STR_EQ(text_of(d, "state"), i % 2 ? S("attention") : S("works"));
+        i++;
+    }
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ one device */
+
+BOTH(a_device_page_says_its_values_in_the_profiles_words)
+{
+    struct city *c = city_in(where);
+    i64 at = c->now_us - MINUTE_US;
+    device(c, RIVER, "神通川", "river", at, 90);
+    sql(c, "INSERT INTO session VALUES (1, %lld, 77, 1, 637534225, x'00', NULL, NULL, x'00', 0, 0, 5, 0, 2, 923200000, 0)",
+        (long long)RIVER);
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, 78, 1, 2, 0, -1, x'', 0, 78, 3, 5, '', '')", (long long)RIVER);
+    entity(c, RIVER, "WaterObserved",
+           str_fmt(test_arena(), "%.*s,%.*s", STR(attribute("extra", "\"on\"", "", "", at)),
+                   STR(attribute("waterLevel", "1.230", "!", "why", at))), at);
+    device_page(&c->call, RIVER);
+    const struct json *d = answered(c, 200), *v = json_first(json_get(d, S("values")));
+    STR_EQ(text_of(d, "dev_addr"), S("26000011"));
+    EQ(number_of(d, "fcnt_up"), 9);
+    EQ(number_of(d, "fcnt_down"), 3);
+    STR_EQ(text_of(d, "entity"), S("urn:ngsi-ld:WaterObserved:70b3d57ed0000001"));
+    EQ(json_get(d, S("values"))->members, 2);
+    STR_EQ(text_of(v, "attr"), S("waterLevel"));
+    STR_EQ(json_get(v, S("value"))->raw, S("1.230"));
+    STR_EQ(text_of(v, "ja"), S("水位"));
+    STR_EQ(text_of(v, "unit"), S("MTR"));
+    STR_EQ(text_of(v, "flag"), S("!"));
+    STR_EQ(text_of(v, "reason"), S("why"));
+    STR_EQ(text_of(v, "received_at"), iso(at + 7));
+    STR_EQ(text_of(v->next, "en"), S("extra"));
+    city_end(c);
+}
+
+TEST(a_device_of_another_tenant_is_not_there)
+{
+    struct city *c = city_make();
+    device(c, RIVER, "神通川", "river", c->now_us, 9);
+    gateway(c, GATEWAY, "g", 0);
+    entity(c, RIVER, "WaterObserved", attribute("waterLevel", "37.8", "!", "high", c->now_us), c->now_us);
+    reading(c, RIVER, c->now_us, 0, attribute("waterLevel", "37.8", "!", "high", c->now_us));
+    uplink(c, RIVER, c->now_us, 0, 9, 3, bytes_of(S("")), GATEWAY);
+    c->call.tenant = 2;
+    EQ(json_get(asked(c, get_findings), S("findings"))->members, 0);
+    EQ(json_get(asked(c, get_map), S("points"))->members, 0);
+    EQ(json_get(asked(c, get_gateways), S("gateways"))->members, 0);
+    EQ(number_of(get_list(c, ""), "total"), 0);
+    EQ(number_of(json_get(asked(c, get_city), S("counts")), "devices"), 0);
+    void (*const of_device[])(struct call *, u64) = { device_page, why_page };
+    for (size_t i = 0; i < COUNT(of_device); i++) {
+        of_device[i](&c->call, RIVER);
+        (void)answered(c, 404);
+    }
+    frames_page(&c->call, RIVER, 10);
+    (void)answered(c, 404);
+    for (int uplinks = 0; uplinks < 2; uplinks++) {
+        struct stream s = { .tenant = 2, .uplinks = uplinks };
+        struct text t = text_make(test_arena(), 1 << 18);
+        stream_look(&s, c->db, &t);
+        EQ(t.n, 0);
+    }
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ personal devices */
+
+BOTH(a_personal_device_shows_its_state_and_nothing_that_could_be_a_track)
+{
+    static const char *const forbidden[] = { "A000000000000001", "北門", "36.7", "137.2", "DevAddr", "\"size\":3", "\"fport\":2",
+                                             "LinkCheckReq", "rssi_dbm\":-", "000000000000005\"" };
+    struct city *c = city_in(where);
+    gateway(c, GATEWAY, "北門", c->now_us);
+    device(c, TRACKER, "見守り 1", "bag", c->now_us, 12);
+    uplink(c, TRACKER, c->now_us, 0, 9, 3 | 1 << 11, bytes_of(S("\x02")), GATEWAY);
+    sql(c, "INSERT INTO refusal VALUES (1, %lld, 0, %lld, 'DROP_BAD_MIC', %lld, 'DevAddr 26000001 FCnt 3')", (long long)TRACKER,
+        (long long)c->now_us - 5, (long long)GATEWAY);
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 0, 2, x'010203', 0, 0, 3, %lld, 'LinkCheckReq', 'DevAddr')",
+        (long long)TRACKER, (long long)c->now_us - 9, (long long)GATEWAY);
+    device_page(&c->call, TRACKER);
+    struct str bodies[8] = { str_of(c->a.body) };
+    STR_EQ(text_of(answered(c, 200), "state"), S("attention"));
+    devices_page(&c->call, (struct devices_asked){ .limit = 10 });
+    bodies[1] = str_of(c->a.body);
+    const struct json *row = json_first(json_get(answered(c, 200), S("devices")));
+    TRUE(is_null(row, "lat") && is_null(row, "lon") && is_null(row, "entity"));
+    EQ(number_of(row, "battery_pct"), 12);
+    frames_page(&c->call, TRACKER, 10);
+    bodies[2] = str_of(c->a.body);
+    EQ(json_get(answered(c, 200), S("frames"))->members, 3);
+    downlinks_page(&c->call, TRACKER, 10);
+    bodies[3] = str_of(c->a.body);
+    series_page(&c->call, (struct series_asked){ TRACKER, S("waterLevel"), { 0 }, { INT64_MAX }, 10 });
+    bodies[4] = str_of(c->a.body);
+    why_page(&c->call, TRACKER);
+    bodies[5] = str_of(c->a.body);
+    get_findings(&c->call);
+    bodies[6] = str_of(c->a.body);
+    struct stream s = { .tenant = 1, .uplinks = true };
+    struct text t = text_make(test_arena(), 1 << 18);
+    stream_look(&s, c->db, &t);
+    bodies[7] = text_str(&t);
+    TRUE(str_find(bodies[7], S("\"personal\":true")) > 0);
+    for (size_t i = 0; i < COUNT(bodies); i++)
+        for (size_t k = 0; k < COUNT(forbidden); k++)
+            if (bodies[i].n == 0 || str_find(bodies[i], str_z(forbidden[k])) >= 0)
+                test_fail(__FILE__, __LINE__, "answer %zu gives %s away: %.*s", i, forbidden[k], STR(bodies[i]));
+    city_end(c);
+}
+
+TEST(a_device_whose_profile_is_gone_is_hidden_like_a_personal_one)
+{
+    struct city *c = city_make();
+    device(c, RIVER, "x", "gone", c->now_us, 50);
+    const struct json *d = json_first(json_get(get_list(c, ""), S("devices")));
+    TRUE(is_null(d, "lat") && json_is(json_get(d, S("personal")), JSON_TRUE));
+    frames_page(&c->call, RIVER, 10);
+    (void)answered(c, 200);
+    EQ(json_get(asked(c, get_map), S("points"))->members, 1);
+    EQ(json_get(asked(c, get_findings), S("findings"))->members, 0);
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ the map */
+
+BOTH(the_map_shows_the_main_value_with_its_flag_and_age)
+{
+    struct city *c = city_in(where);
+    i64 at = c->now_us - MINUTE_US;
+    device(c, RIVER, "神通川", "river", at, 90);
+    device(c, PARKING, "P1", "park", at, 90);
+    device(c, TRACKER, "見守り", "bag", at, 90);
+    gateway(c, GATEWAY, "北", at);
+    entity(c, RIVER, "WaterObserved", attribute("waterLevel", "1.230", "&", "why", at), at);
+    entity(c, PARKING, "ParkingSpot", attribute("status", "\"o\\\"k\"", "", "", at), at);
+    const struct json *points = json_get(asked(c, get_map), S("points"));
+    const struct json *river = of(points, "device", eui(RIVER)), *parking = of(points, "device", eui(PARKING));
+    const struct json *tracker = of(points, "device", eui(TRACKER)), *g = of(points, "kind", S("gateway"));
+    EQ(points->members, 4);
+    STR_EQ(text_of(river, "id"), S("urn:ngsi-ld:WaterObserved:70b3d57ed0000001"));
+    STR_EQ(json_get(river, S("value"))->raw, S("1.230"));
+    STR_EQ(text_of(river, "flag"), S("&"));
+    STR_EQ(text_of(river, "state"), S("attention"));
+    STR_EQ(text_of(river, "observed_at"), iso(at));
+    STR_EQ(text_of(parking, "value"), S("o\"k"));
+    STR_EQ(text_of(parking, "state"), S("works"));
+    TRUE(is_null(tracker, "lat") && is_null(tracker, "value") && is_null(tracker, "attr"));
+    STR_EQ(text_of(tracker, "observed_at"), iso(at));
+    STR_EQ(text_of(g, "state"), S("works"));
+    TRUE(is_null(g, "device"));
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ gateways */
+
+BOTH(a_gateways_last_hour_is_made_of_two_hours_of_the_clock)
+{
+    struct city *c = city_in(where);
+    i64 hour = c->now_us / (3600 * US_PER_S);
+    gateway(c, GATEWAY, "北", c->now_us);
+    gateway(c, OTHER_GW, "南", 0);
+    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 100, 0, 3600000000, 0, 0)", (long long)GATEWAY, (long long)hour);
+    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 1000, 0, 0, 0, 0)", (long long)GATEWAY, (long long)hour - 1);
+    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 7000, 0, 0, 0, 0)", (long long)GATEWAY, (long long)hour - 2);
+    sql(c, "INSERT INTO stranger VALUES (1, 9, %lld, 812, '')", (long long)c->now_us);
+    sql(c, "INSERT INTO stranger VALUES (1, %lld, %lld, 3, '')", (long long)GATEWAY, (long long)c->now_us);
+    const struct json *page = asked(c, get_gateways), *list = json_get(page, S("gateways"));
+    const struct json *north = of(list, "eui", eui(GATEWAY)), *south = of(list, "eui", eui(OTHER_GW));
+    TRUE(number_of(north, "rx_ok_hour") >= 100 && number_of(north, "rx_ok_hour") <= 1100);
+    double load = 0;
+    TRUE(json_double(&load, json_get(north, S("load_pct"))));
+    NEAR(load, 12.5, 0.01);
+    STR_EQ(text_of(south, "state"), S("never"));
+    EQ(number_of(south, "rx_ok_hour"), 0);
+    EQ(json_get(page, S("unknown"))->members, 1);                       /* registered since: a stranger no more */
+    EQ(number_of(json_first(json_get(page, S("unknown"))), "datagrams"), 812);
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ findings */
+
+BOTH(what_matters_first_stands_first)
+{
+    static const char *const order[] = { "reading_suspect", "gateway_silent", "device_silent", "device_silent", "device_never",
+                                         "battery_low", "frames_refused", "frames_refused", "downlink_failed" };
+    struct city *c = city_in(where);
+    device(c, 1, "flagged", "river", c->now_us, 90);
+    device(c, 2, "old parking", "park", c->now_us - 900 * MINUTE_US, 90);
+    device(c, 3, "old river", "river", c->now_us - 30 * MINUTE_US, 90);
+    device(c, 4, "never", "river", 0, -1);
+    device(c, 5, "low", "river", c->now_us - 1, 5);
+    entity(c, 1, "WaterObserved", attribute("waterLevel", "37.812", "!", "37.812 is higher than 15", c->now_us), c->now_us);
+    gateway(c, GATEWAY, "北", c->now_us - 60 * MINUTE_US);
+    uplink(c, 1, c->now_us, 0, 9, 3, bytes_of(S("")), GATEWAY);
+    sql(c, "INSERT INTO refusal VALUES (1, 5, 0, %lld, 'DROP_BAD_MIC', 5, '')", (long long)c->now_us - 5);
+    sql(c, "INSERT INTO refusal VALUES (1, 0, 0, %lld, 'DROP_UNKNOWN_DEVADDR', 5, '')", (long long)c->now_us - 4);
+    sql(c, "INSERT INTO refusal VALUES (1, 0, 1, %lld, 'DROP_UNKNOWN_DEVADDR', 5, '')", (long long)(c->now_us - 1500 * MINUTE_US));
+    sql(c, "INSERT INTO downlink VALUES (1, 5, %lld, 0, 3, 0, 2, x'01', 0, 0, 3, 5, '', 'TOO_LATE')", (long long)c->now_us - 9);
+    const struct json *list = json_get(asked(c, get_findings), S("findings")), *f = json_first(list);
+    EQ(list->members, COUNT(order));
+    for (size_t i = 0; i < COUNT(order) && f; i++, f = f->next) {
+        STR_EQ(text_of(f, "kind"), str_z(order[i]));
+        TRUE(text_of(f, "ja").n > 0 && text_of(f, "en").n > 0 && text_of(f, "since").n == 24);
+    }
+    f = json_first(list);
+    STR_EQ(text_of(f, "severity"), S("wrong"));
+    STR_EQ(json_get(f, S("value"))->raw, S("37.812"));
+    STR_EQ(text_of(f, "unit"), S("MTR"));
+    TRUE(str_find(text_of(f, "en"), S("higher than 15")) > 0);
+    TRUE(str_find(text_of(f->next, "en"), S("1 device was last heard through it")) > 0);
+    STR_EQ(text_of(json_get(f->next->next, S("subject")), "name"), S("old river"));      /* gauges before parking places */
+    city_end(c);
+}
+
+TEST(more_than_twenty_of_a_kind_are_one_line_and_rivers_stand_apart)
+{
+    struct city *c = city_make();
+    for (u64 i = 0; i < 21; i++)
+        device(c, 100 + i, "駐車", "park", 0, -1);
+    for (u64 i = 0; i < 20; i++)
+        device(c, 200 + i, "川", "river", 0, -1);
+    const struct json *list = json_get(asked(c, get_findings), S("findings"));
+    EQ(list->members, 21);                                              /* 20 gauges and one line for 21 places */
+    const struct json *group = json_at(list, 20);
+    STR_EQ(text_of(json_first(list), "kind"), S("device_never"));
+    STR_EQ(text_of(json_get(json_first(list), S("subject")), "type"), S("device"));
+    STR_EQ(text_of(group, "kind"), S("device_never"));
+    TRUE(str_find(text_of(group, "en"), S("21 devices were never heard")) == 0);
+    TRUE(str_find(text_of(group, "ja"), S("駐車、駐車、駐車 ほか")) > 0);
+    city_end(c);
+}
+
+TEST(no_more_than_five_hundred_findings_are_listed)
+{
+    struct city *c = city_make();
+    EQ(db_begin(c->db), OK);
+    for (u64 i = 1; i <= 700; i++)
+        device(c, i, "d", i % 2 ? "river" : "park", c->now_us, 3);
+    EQ(db_commit(c->db), OK);
+    EQ(json_get(asked(c, get_findings), S("findings"))->members, 2);
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ frames */
+
+BOTH(frames_of_both_directions_and_refusals_stand_newest_first)
+{
+    struct city *c = city_in(where);
+    u8 room[2 * MAC_RADIO_BYTES];
+    struct buf both = BUF(room);
+    i64 t = c->now_us - 100 * US_PER_S;
+    gateway(c, GATEWAY, "北", c->now_us);
+    device(c, RIVER, "神通川", "river", t + 50, 90);
+    uplink(c, RIVER, t + 10, 0, 1, 3, bytes_of(S("")), GATEWAY);
+    uplink(c, RIVER, t + 30, t + 10, 2, 3 | 1 << 9, bytes_of(S("\x02")), GATEWAY);
+    uplink(c, RIVER, t + 50, t + 30, 3, 0, bytes_of(S("")), OTHER_GW);
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 2, 2, 0, -1, x'', 0, %lld, -1, %lld, 'DevAddr 26000001', '')",
+        (long long)RIVER, (long long)t, (long long)t + 5, (long long)GATEWAY);
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 1, 10, x'0102', 0, %lld, 4, %lld, '', 'TOO_LATE')",
+        (long long)RIVER, (long long)t + 1, (long long)t + 40, (long long)GATEWAY);
+    sql(c, "INSERT INTO refusal VALUES (1, %lld, 3, %lld, 'DROP_REPEATED', %lld, 'FCnt 1')", (long long)RIVER, (long long)t + 20,
+        (long long)GATEWAY);
+    put_radio(&both, GATEWAY, -97, 75);
+    put_radio(&both, OTHER_GW, -110, -25);
+    struct db_query *q = db_query(c->db, "INSERT INTO uplink_copies (tenant, id, radio) VALUES (1, $1, $2)");
+    db_bind_i64(q, 1, t + 30);
+    db_bind_bytes(q, 2, buf_bytes(&both));
+    EQ(db_run(q), OK);
+
+    frames_page(&c->call, RIVER, 10);
+    const struct json *list = json_get(answered(c, 200), S("frames")), *f[6];
+    static const char *const directions[] = { "up", "down", "up", "up", "up", "join" };
+    EQ(list->members, COUNT(directions));
+    for (size_t i = 0; i < COUNT(directions); i++) {
+        f[i] = json_at(list, i);
+        STR_EQ(text_of(f[i], "direction"), str_z(directions[i]));
+    }
+    TRUE(is_null(f[0], "fport"));
+    EQ(number_of(f[0], "dr"), 5);
+    EQ(number_of(f[0], "freq_hz"), 923200000);
+    STR_EQ(text_of(json_first(json_get(f[0], S("copies"))), "name"), S(""));             /* not registered */
+    STR_EQ(text_of(f[1], "state"), S("failed"));
+    STR_EQ(text_of(f[1], "reason"), S("TOO_LATE"));
+    EQ(number_of(f[1], "size"), 2);
+    EQ(number_of(f[2], "fcnt"), 2);
+    EQ(number_of(f[2], "fport"), 2);
+    EQ(number_of(f[2], "size"), 3);
+    TRUE(json_is(json_get(f[2], S("confirmed")), JSON_TRUE));
+    STR_EQ(text_of(f[2], "mac"), S("LinkCheckReq"));
+    EQ(json_get(f[2], S("copies"))->members, 2);
+    STR_EQ(json_get(json_at(json_get(f[2], S("copies")), 1), S("snr_db"))->raw, S("-2.5"));
+    STR_EQ(text_of(f[3], "drop"), S("DROP_REPEATED"));
+    STR_EQ(text_of(f[3], "words"), S("counter already seen"));
+    STR_EQ(text_of(f[3], "reason"), S("FCnt 1"));
+
+    frames_page(&c->call, RIVER, 2);
+    EQ(json_get(answered(c, 200), S("frames"))->members, 2);
+    why_page(&c->call, RIVER);
+    STR_EQ(text_of(json_first(json_get(answered(c, 200), S("refusals"))), "name"), S("北"));
+    downlinks_page(&c->call, RIVER, 10);
+    list = json_get(answered(c, 200), S("downlinks"));
+    EQ(list->members, 1);
+    EQ(number_of(json_first(list), "fport"), 10);
+    city_end(c);
+}
+
+TEST(mac_commands_on_port_zero_are_words)
+{
+    struct city *c = city_make();
+    device(c, RIVER, "神通川", "river", c->now_us, 90);
+    uplink(c, RIVER, c->now_us, 0, 1, 1, bytes_of(S("")), GATEWAY);
+    EQ(db_exec(c->db, "UPDATE uplink SET payload = x'02'"), OK);
+    frames_page(&c->call, RIVER, 10);
+    STR_EQ(text_of(json_first(json_get(answered(c, 200), S("frames"))), "mac"), S("LinkCheckReq"));
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ series */
+
+BOTH(a_series_rises_in_time_and_keeps_its_newest_points)
+{
+    struct city *c = city_in(where);
+    i64 t = c->now_us - 3600 * US_PER_S;
+    device(c, RIVER, "神通川", "river", c->now_us, 90);
+    entity(c, RIVER, "WaterObserved", attribute("waterLevel", "1.3", "", "", t + 3), t - 7 + 3 * MINUTE_US);
+    reading(c, RIVER, t + 1 * MINUTE_US, 0, attribute("waterLevel", "1.10", "", "", t));
+    reading(c, RIVER, t + 2 * MINUTE_US, t + 1 * MINUTE_US, attribute("other", "5", "", "", t));
+    reading(c, RIVER, t + 3 * MINUTE_US, t + 1 * MINUTE_US, attribute("waterLevel", "1.30", "!", "", t));
+    EQ(db_exec(c->db, "UPDATE entity SET last_reading = (SELECT MAX(id) FROM reading)"), OK);
+    series_page(&c->call, (struct series_asked){ RIVER, S("waterLevel"), { t }, { c->now_us }, 10 });
+    const struct json *s = answered(c, 200), *points = json_get(s, S("points"));
+    STR_EQ(text_of(s, "unit"), S("MTR"));
+    EQ(points->members, 2);
+    STR_EQ(json_at(json_at(points, 0), 1)->raw, S("1.10"));
+    STR_EQ(json_at(json_at(points, 1), 0)->raw, iso(t + 3 * MINUTE_US));
+    STR_EQ(json_at(json_at(points, 1), 2)->raw, S("!"));
+    series_page(&c->call, (struct series_asked){ RIVER, S("waterLevel"), { t }, { c->now_us }, 1 });
+    STR_EQ(json_at(json_at(json_get(answered(c, 200), S("points")), 0), 1)->raw, S("1.30"));
+    series_page(&c->call, (struct series_asked){ RIVER, S("waterLevel"), { t }, { t + 2 * MINUTE_US }, 10 });
+    EQ(json_get(answered(c, 200), S("points"))->members, 1);
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ the stream */
+
+static size_t count_of(struct str text, struct str what)
+{
+    size_t n = 0;
+    for (ptrdiff_t at; (at = str_find(text, what)) >= 0; n++)
+        text = (struct str){ text.p + at + what.n, text.n - (size_t)at - what.n };
+    return n;
+}
+
+TEST(a_stream_tells_each_event_once_and_goes_on_where_it_was)
+{
+    struct city *c = city_make();
+    struct stream s = { .tenant = 1, .at = 0, .uplinks = true };
+    device(c, RIVER, "神通川", "river", c->now_us, 90);
+    EQ(db_begin(c->db), OK);
+    for (u32 i = 1; i <= 250; i++)
+        uplink(c, RIVER, 1000 + i, 0, i, 3, bytes_of(S("")), GATEWAY);
+    EQ(db_commit(c->db), OK);
+    i64 last = 0;
+    for (size_t looks = 0, seen = 0; seen < 250; looks++) {
+        struct text t = text_make(test_arena(), 1 << 18);
+        stream_look(&s, c->db, &t);
+        TRUE(looks < 4 && t.n <= 64 * 1024 && t.n > 0);
+        if (t.n == 0)
+            break;
+        struct str rest = text_str(&t);
+        while (rest.n > 0) {
+            struct str line = str_cut(&rest, '\n');
+            i64 id;
+            if (!str_starts(line, S("id: ")))
+                continue;
+            TRUE(str_to_i64(&id, (struct str){ line.p + 4, line.n - 4 }));
+            EQ(id, last ? last + 1 : 1001);
+            last = id;
+            seen++;
+        }
+    }
+    EQ(last, 1250);
+    EQ(s.at, 1250);
+    struct text t = text_make(test_arena(), 1 << 18);
+    stream_look(&s, c->db, &t);
+    EQ(t.n, 0);                                                         /* nothing new: nothing is said */
+    uplink(c, RIVER, 2000, 0, 300, 3, bytes_of(S("")), GATEWAY);
+    stream_look(&s, c->db, &t);
+    STR_EQ(text_str(&t), S("id: 2000\nevent: uplink\ndata: {\"id\":2000,\"device\":\"70B3D57ED0000001\",\"fcnt\":300,\"fport\":2,"
+                           "\"gateway\":\"A000000000000001\",\"rssi_dbm\":-97,\"snr_db\":7.5,\"personal\":false}\n\n"));
+    city_end(c);
+}
+
+BOTH(a_change_says_what_changed)
+{
+    struct city *c = city_in(where);
+    struct stream s = { .tenant = 1, .at = c->now_us - 1 };
+    struct text t = text_make(test_arena(), 1 << 18);
+    device(c, RIVER, "神通川", "river", c->now_us, 90);
+    entity(c, RIVER, "WaterObserved", attribute("waterLevel", "1.30", "", "", c->now_us), c->now_us);
+    reading(c, RIVER, c->now_us - 1, 0, attribute("waterLevel", "1.10", "", "", c->now_us));
+    reading(c, RIVER, c->now_us, 0, attribute("waterLevel", "1.30", "!", "", c->now_us));
+    stream_look(&s, c->db, &t);
+    EQ(count_of(text_str(&t), S("event: change")), 1);                  /* what was before the cursor stays there */
+    ptrdiff_t data = str_find(text_str(&t), S("data: ")) + 6;
+    const struct json *doc = NULL;
+    EQ(json_read(&doc, (struct str){ t.p + data, t.n - (size_t)data }, test_arena(), JSON_STRICT, NULL), OK);
+    STR_EQ(text_of(doc, "entity"), S("urn:ngsi-ld:WaterObserved:70b3d57ed0000001"));
+    STR_EQ(text_of(doc, "type"), S("WaterObserved"));
+    STR_EQ(text_of(doc, "name"), S("神通川"));
+    const struct json *level = json_get(json_get(doc, S("attrs")), S("waterLevel"));
+    STR_EQ(json_get(level, S("value"))->raw, S("1.30"));
+    STR_EQ(text_of(level, "flag"), S("!"));
+    city_end(c);
+}
+
+TEST(a_large_event_leaves_room_for_the_next_look)
+{
+    struct city *c = city_make();
+    struct stream s = { .tenant = 1 };
+    for (i64 i = 1; i <= 20; i++)
+        reading(c, RIVER, i, 0, S(""));
+    EQ(db_exec(c->db, "UPDATE reading SET attributes = '{\"a\":{\"type\":\"Property\",\"value\":\"' || hex(zeroblob(10000)) || '\"}}'"), OK);
+    for (int looks = 0; s.at < 20; looks++) {
+        struct text t = text_make(test_arena(), 1 << 18);
+        stream_look(&s, c->db, &t);
+        TRUE(looks < 10 && t.n > 0 && t.n <= 64 * 1024);
+        if (t.n == 0)
+            break;
+    }
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ readers */
+
+BOTH(a_reader_sees_one_moment_until_it_is_given_back)
+{
+    struct city *c = city_in(where);
+    struct db *reader = reader_take(c->api.readers);
+    TRUE(reader != NULL);
+    c->call.db = reader;
+    EQ(number_of(get_list(c, ""), "total"), 0);
+    device(c, RIVER, "神通川", "river", 0, -1);
+    EQ(number_of(get_list(c, ""), "total"), 0);
+    reader_give(c->api.readers, reader);
+    TRUE(reader_take(c->api.readers) == reader);                        /* kept for the next request */
+    EQ(number_of(get_list(c, ""), "total"), 1);
+    reader_give(c->api.readers, reader);
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ NGSI-LD */
+
+static struct ngsi_asked ngsi(struct city *c, enum ngsi_operation operation, const char *query)
+{
+    struct ngsi_asked a = { .media = NGSI_JSON, .raw_query = str_z(query) };
+    struct ngsi_param params[16];
+    struct ngsi_problem problem;
+    size_t n;
+    const struct ngsi_context *core = readers_core(c->api.readers);
+    a.view = (struct ngsi_view){ .stored = core, .request = core };
+    TRUE(ngsi_params_read(params, COUNT(params), &n, str_z(query), test_arena()));
+    TRUE(ngsi_query_read(&a.query, operation, params, n, core, core, test_arena(), &problem));
+    return a;
+}
+
+static struct str header(const struct city *c, struct str name, size_t which)
+{
+    for (size_t i = 0; i < c->a.headers_n; i++)
+        if (str_eq(c->a.headers[i].name, name) && which-- == 0)
+            return c->a.headers[i].value;
+    return S("");
+}
+
+static const struct json *query(struct city *c, const char *text, struct str *count)
+{
+    struct ngsi_asked a = ngsi(c, NGSI_QUERY, text);
+    a.view.query = &a.query;
+    entities_page(&c->call, &a);
+    *count = header(c, S("NGSILD-Results-Count"), 0);
+    return answered(c, 200);
+}
+
+BOTH(entities_are_counted_cut_and_simplified)
+{
+    struct city *c = city_in(where);
+    struct str count;
+    for (u64 i = 1; i <= 5; i++)
+        entity(c, i, "WaterObserved", attribute(i == 3 ? "special" : "waterLevel", "1.5", "", "", c->now_us), c->now_us);
+    entity(c, 9, "ParkingSpot", attribute("status", "\"free\"", "", "", c->now_us), c->now_us);
+    static const struct { const char *query; size_t n; const char *count; } facts[] = {
+        { "type=WaterObserved", 5, "" },
+        { "type=WaterObserved&count=true&limit=2", 2, "5" },
+        { "type=WaterObserved&count=true&limit=2&offset=4", 1, "5" },
+        { "type=WaterObserved&count=true&limit=2&offset=40", 0, "5" },
+        { "type=WaterObserved&count=true&limit=0", 0, "5" },
+        { "type=Nothing&count=true", 0, "0" },
+        { "type=WaterObserved,ParkingSpot&count=true&limit=4&offset=3", 3, "6" },
+        { "attrs=special&count=true", 1, "1" },
+        { "type=WaterObserved&attrs=waterLevel&count=true&limit=3", 3, "4" },
+        { "id=urn:ngsi-ld:ParkingSpot:0000000000000009,urn:ngsi-ld:None:1&type=ParkingSpot&count=true", 1, "1" },
+    };
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        const struct json *list = query(c, facts[i].query, &count);
+        if (list->members != facts[i].n || !str_eq(count, str_z(facts[i].count)))
+            test_fail(__FILE__, __LINE__, "%s: %u entities, count \"%.*s\"", facts[i].query, list->members, STR(count));
+    }
+    const struct json *simple = json_first(query(c, "type=ParkingSpot&options=keyValues", &count));
+    STR_EQ(text_of(simple, "status"), S("free"));
+    STR_EQ(text_of(simple, "type"), S("ParkingSpot"));
+    struct ngsi_asked a = ngsi(c, NGSI_QUERY, "type=WaterObserved&limit=2&offset=2");
+    a.view.query = &a.query;
+    entities_page(&c->call, &a);
+    struct str links = header(c, S("Link"), 1);
+    TRUE(str_find(links, S("offset=4>; rel=\"next\"")) > 0 && str_find(links, S("offset=0>; rel=\"prev\"")) > 0);
+    city_end(c);
+}
+
+TEST(one_entity_has_its_times_when_they_are_asked_for)
+{
+    struct city *c = city_make();
+    entity(c, 1, "WaterObserved", attribute("waterLevel", "1.50", "", "", c->now_us), c->now_us);
+    static const struct { const char *id, *query; int status; } facts[] = {
+        { "urn:ngsi-ld:WaterObserved:0000000000000001", "", 200 },
+        { "urn:ngsi-ld:WaterObserved:0000000000000001", "options=sysAttrs", 200 },
+        { "urn:ngsi-ld:WaterObserved:0000000000000001", "type=ParkingSpot", 404 },
+        { "urn:ngsi-ld:WaterObserved:0000000000000001", "attrs=status", 404 },
+        { "urn:ngsi-ld:WaterObserved:2", "", 404 },
+        { "not a uri", "", 400 },
+    };
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        struct ngsi_asked a = ngsi(c, NGSI_RETRIEVE, facts[i].query);
+        a.view.query = &a.query;
+        entity_page(&c->call, &a, str_z(facts[i].id));
+        const struct json *e = answered(c, facts[i].status);
+        EQ(json_get(e, S("createdAt")) != NULL, i == 1);
+        if (facts[i].status == 404)
+            STR_EQ(text_of(e, "type"), S("https://uri.etsi.org/ngsi-ld/errors/ResourceNotFound"));
+    }
+    city_end(c);
+}
+
+static const struct json *temporal(struct city *c, const char *text, int status, struct str *range)
+{
+    struct ngsi_asked a = ngsi(c, NGSI_TEMPORAL_RETRIEVE, text);
+    a.view.query = &a.query;
+    temporal_page(&c->call, &a, S("urn:ngsi-ld:WaterObserved:0000000000000001"));
+    *range = header(c, S("Content-Range"), 0);
+    return json_get(answered(c, status), S("waterLevel"));
+}
+
+BOTH(a_long_history_is_cut_at_its_newest_thousand_and_says_so)
+{
+    struct city *c = city_in(where);
+    struct str range;
+    i64 t = 1770000000LL * US_PER_S;                                    /* 2026-02-02T02:40:00Z */
+    entity(c, 1, "WaterObserved", attribute("waterLevel", "1.50", "", "", t), t);
+    EQ(db_begin(c->db), OK);
+    for (i64 i = 0; i < 1100; i++)
+        reading(c, 1, t + i * MINUTE_US, i ? t + (i - 1) * MINUTE_US : 0,
+                attribute("waterLevel", str_fmt(test_arena(), "%lld", (long long)i).p, "", "", t + i * MINUTE_US));
+    EQ(db_commit(c->db), OK);
+    EQ(db_exec(c->db, "UPDATE entity SET last_reading = (SELECT MAX(id) FROM reading)"), OK);
+
+    const struct json *level = temporal(c, "", 206, &range);
+    EQ(level->members, 1000);
+    STR_EQ(json_get(json_first(level), S("value"))->raw, S("1099"));
+    STR_EQ(range, str_fmt(test_arena(), "date-time %.*s-%.*s/*", STR(iso(t + 1099 * MINUTE_US)), STR(iso(t + 100 * MINUTE_US))));
+
+    level = temporal(c, "timerel=between&timeAt=2026-02-02T02:50:00Z&endTimeAt=2026-02-02T03:00:00Z", 200, &range);
+    EQ(level->members, 10);                                             /* the lower bound is in, the upper one is not */
+    STR_EQ(json_get(json_first(level), S("value"))->raw, S("10"));
+    EQ(range.n, 0);
+    EQ(temporal(c, "timerel=before&timeAt=2026-02-02T02:45:00Z", 200, &range)->members, 5);
+    EQ(temporal(c, "timerel=between&timeAt=2026-02-02T02:50:00Z&endTimeAt=2026-02-02T03:00:00Z&timeproperty=createdAt", 200,
+                &range)->members, 10);
+    level = temporal(c, "lastN=3", 200, &range);
+    EQ(level->members, 3);
+    STR_EQ(json_get(json_first(level), S("value"))->raw, S("1099"));
+    city_end(c);
+}
