@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What is on the air. A frame is judged when it ends, gateway by gateway: is it strong enough for its
- * spreading factor, did another of the same channel and factor drown it, was the gateway itself
+ * What is on the air. A frame is judged when it ends, gateway by gateway: is it strong enough for
+ * its spreading factor, did another of the same channel and factor drown it, was the gateway itself
  * sending (half-duplex: it was deaf)? At most the eight best hear it, as in a real city.
  */
 #include "sim/inside.h"
 
-#define REMEMBERED_US (4 * US_PER_S)     /* longer than the longest frame: overlaps are still known */
+#define REMEMBERED_US (4 * US_PER_S) /* longer than the longest frame: overlaps are still known */
 #define COPIES_MAX    8
 #define FADING_DB     2.0
 #define LBT_DBM       (-80.0)
@@ -42,7 +42,8 @@ static double to_device(const struct sim *s, const struct flight *f, const struc
     struct place at = d->at;
     enum child_doing doing;
     if (d->kind == KIND_TRACKER)
-        at = sim_child_at(&d->child, (double)mono_since(f->start, s->started) / (double)US_PER_S, &doing);
+        at = sim_child_at(&d->child, (double)mono_since(f->start, s->started) / (double)US_PER_S,
+                          &doing);
     return f->dbm + d->antenna_db + sim_radio_dbm(s->world.seed, at, d->salt, g->at, g->eui);
 }
 
@@ -59,7 +60,8 @@ static void lock_on(struct sim *s, const struct flight *f, u32 index)
 {
     for (u32 i = 0; i < s->devices_n; i++) {
         struct device *d = &s->devices[i];
-        if (d->state != DEVICE_WINDOWS || d->hearing || !(in_window(&d->rx1, f) || in_window(&d->rx2, f)))
+        if (d->state != DEVICE_WINDOWS || d->hearing ||
+            !(in_window(&d->rx1, f) || in_window(&d->rx2, f)))
             continue;
         if (to_device(s, f, d) - sim_radio_noise_dbm() > required_snr_db(f) - 3)
             d->hearing = index + 1;
@@ -79,7 +81,7 @@ bool sim_air_launch(struct sim *s, const struct flight *f)
     return true;
 }
 
-/* ARIB STD-T108: a device that hears -80 dBm on its channel waits; so it does when our table is full. */
+/* ARIB STD-T108: a device that hears -80 dBm on its channel waits. So it does at a full table. */
 bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mono now)
 {
     for (u32 i = 0; i < FLIGHTS; i++) {
@@ -95,7 +97,8 @@ bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mo
 
 /* ------------------------------------------------------------------ up */
 
-static bool gateway_was_sending(const struct sim *s, const struct gateway *g, const struct flight *f)
+static bool gateway_was_sending(const struct sim *s, const struct gateway *g,
+                                const struct flight *f)
 {
     for (u32 i = 0; i < FLIGHTS; i++) {
         const struct flight *o = &s->flights[i];
@@ -105,7 +108,8 @@ static bool gateway_was_sending(const struct sim *s, const struct gateway *g, co
     return false;
 }
 
-static bool drowned_at_gateway(const struct sim *s, const struct gateway *g, const struct flight *f, double dbm)
+static bool drowned_at_gateway(const struct sim *s, const struct gateway *g, const struct flight *f,
+                               double dbm)
 {
     for (u32 i = 0; i < FLIGHTS; i++) {
         const struct flight *o = &s->flights[i];
@@ -163,7 +167,8 @@ static void report(struct sim *s, const struct flight *f, struct copy c)
     if (c.stat < 0) {
         s->tally.corrupt++;
         for (int i = 0; i < 3; i++)
-            r.phy[sim_chance_below(&s->chance, f->n)] ^= (u8)(1 + sim_chance_below(&s->chance, 255));
+            r.phy[sim_chance_below(&s->chance, f->n)] ^=
+                (u8)(1 + sim_chance_below(&s->chance, 255));
     } else
         s->tally.copies++;
     double late = sim_chance_unit(&s->chance);           /* most are quick, few are late */
@@ -178,7 +183,9 @@ static void land_up(struct sim *s, const struct flight *f)
     u32  n = 0;
     bool heard = false;
     for (u32 i = 0; i < s->gateways_n; i++) {
-        struct copy c = { to_gateway(s, f, &s->gateways[i]) + FADING_DB * sim_chance_normal(&s->chance), i, 0 };
+        struct copy c = {
+            to_gateway(s, f, &s->gateways[i]) + FADING_DB * sim_chance_normal(&s->chance), i, 0
+        };
         c.stat = judge(s, &s->gateways[i], f, c.dbm);
         if (c.stat)
             keep_best(best, &n, c);
@@ -199,7 +206,8 @@ static void land_up(struct sim *s, const struct flight *f)
 
 /* ------------------------------------------------------------------ down */
 
-static bool drowned_at_device(const struct sim *s, const struct device *d, const struct flight *f, double dbm)
+static bool drowned_at_device(const struct sim *s, const struct device *d, const struct flight *f,
+                              double dbm)
 {
     for (u32 i = 0; i < FLIGHTS; i++) {
         const struct flight *o = &s->flights[i];

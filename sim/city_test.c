@@ -31,6 +31,12 @@ TEST(the_city_has_93_schools_5_centres_and_all_stand_inside)
     NEAR(s->city.sites[66].at.lat, 36.697, 0.001);     /* 芝園中学校: where x and y are swapped */
 }
 
+static double snr_db(const struct device *d, const struct gateway *g)
+{
+    return 13 + d->antenna_db + sim_radio_dbm(1, d->at, d->salt, g->at, g->eui) -
+           sim_radio_noise_dbm();
+}
+
 TEST(every_device_says_that_it_is_simulated_and_is_heard_by_somebody)
 {
     struct sim *s = city(520);
@@ -42,9 +48,7 @@ TEST(every_device_says_that_it_is_simulated_and_is_heard_by_somebody)
         TRUE(str_find(d->name, S("（模擬）")) > 0);
         TRUE(sim_city_holds(&s->city, d->at));
         for (u32 g = 0; g < s->gateways_n && !heard; g++)
-            heard = !s->gateways[g].never &&
-                    13 + d->antenna_db + sim_radio_dbm(1, d->at, d->salt, s->gateways[g].at, s->gateways[g].eui) -
-                    sim_radio_noise_dbm() > -14;
+            heard = !s->gateways[g].never && snr_db(d, &s->gateways[g]) > -14;
         TRUE(heard);
     }
     EQ(count[KIND_RIVER], 60);
@@ -85,13 +89,14 @@ TEST(a_reading_has_the_bytes_its_profile_reads)
         EQ(out.n, size[d->kind]);
         TRUE(!out.bad);
         if (d->kind == KIND_RIVER)
-            NEAR((i16)get_u16be(room) * 0.001, sim_river_reading_m(&s->world, &d->gauge, 3 * 3600), 0.001);
+            NEAR((i16)get_u16be(room) * 0.001, sim_river_reading_m(&s->world, &d->gauge, 3 * 3600),
+                 0.001);
         if (d->kind == KIND_TRACKER)
             NEAR((i32)get_u32be(room) * 1e-7, 36.69, 0.2);
     }
 }
 
-/* Before TxParamSetupReq a device at DR2 has 11 bytes: the weather leaves channels out, whole ones. */
+/* Before TxParamSetupReq a device at DR2 has 11 bytes: the weather leaves whole channels out. */
 TEST(weather_in_eleven_bytes_keeps_whole_channels)
 {
     u8 room[READING_MAX];
@@ -152,10 +157,14 @@ TEST(a_gateways_clock_has_its_own_start_and_rate_and_comes_back)
 TEST(a_downlink_request_is_read_as_servers_write_it)
 {
     struct parcel p;
-    struct str good = S("{\"txpk\":{\"imme\":false,\"tmst\":1000000,\"freq\":923.2,\"rfch\":0,\"powe\":13,\"modu\":\"LORA\","
-                        "\"datr\":\"SF10BW125\",\"codr\":\"4/5\",\"ipol\":true,\"size\":3,\"data\":\"AQID\"}}");
-    struct str far = S("{\"txpk\":{\"tmst\":1,\"freq\":868.1,\"datr\":\"SF7BW125\",\"ipol\":true,\"size\":3,\"data\":\"AQID\"}}");
-    struct str short_ = S("{\"txpk\":{\"tmst\":1,\"freq\":923.2,\"datr\":\"SF7BW125\",\"ipol\":true,\"size\":4,\"data\":\"AQID\"}}");
+    struct str good =
+        S("{\"txpk\":{\"imme\":false,\"tmst\":1000000,\"freq\":923.2,\"rfch\":0,\"powe\":13,"
+          "\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"codr\":\"4/5\","
+          "\"ipol\":true,\"size\":3,\"data\":\"AQID\"}}");
+    struct str far = S("{\"txpk\":{\"tmst\":1,\"freq\":868.1,\"datr\":\"SF7BW125\",\"ipol\":true,"
+                       "\"size\":3,\"data\":\"AQID\"}}");
+    struct str short_ = S("{\"txpk\":{\"tmst\":1,\"freq\":923.2,\"datr\":\"SF7BW125\",\"ipol\":"
+                          "true,\"size\":4,\"data\":\"AQID\"}}");
     TRUE(sim_parcel_read(&p, bytes_of(good), test_arena()) == NULL);
     EQ(p.hz, 923200000);
     EQ(p.sf, 10);
@@ -170,11 +179,19 @@ TEST(a_downlink_request_is_read_as_servers_write_it)
 TEST(what_a_gateway_writes_is_json_with_all_it_heard_by_now)
 {
     struct gateway g = { .gps = true, .rx_n = 2 };
-    g.rx[0] = (struct reception){ .phy = { 1, 2, 3 }, .n = 3, .dr = DR_5, .stat = 1, .tmst = 7, .hz = 923200000,
-                                  .rssi_dbm = -97, .snr_cb = 75, .at = { 100 } };
+    g.rx[0] = (struct reception){ .phy = { 1, 2, 3 },
+                                  .n = 3,
+                                  .dr = DR_5,
+                                  .stat = 1,
+                                  .tmst = 7,
+                                  .hz = 923200000,
+                                  .rssi_dbm = -97,
+                                  .snr_cb = 75,
+                                  .at = { 100 } };
     g.rx[1] = (struct reception){ .n = 1, .dr = DR_2, .at = { 900 } };
     const struct json *doc;
-    struct str text = sim_gateway_rxpk(&g, test_arena(), (struct mono){ 500 }, (struct wall){ 1767225600123456 });
+    struct str text =
+        sim_gateway_rxpk(&g, test_arena(), (struct mono){ 500 }, (struct wall){ 1767225600123456 });
     EQ(json_read(&doc, text, test_arena(), JSON_STRICT, NULL), OK);
     const struct json *rx = json_get(doc, S("rxpk"));
     EQ(rx->members, 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * MAC commands as a 1.0.3 class A device obeys them (LoRaWAN 1.0.3 §5). Answers are of two kinds: those
- * that stand in every uplink until a downlink proves that they arrived (RXParamSetup, RXTimingSetup,
- * TxParamSetup, DlChannel), and those that are said once.
+ * MAC commands as a 1.0.3 class A device obeys them (LoRaWAN 1.0.3 §5). Answers are of two kinds:
+ * those that stand in every uplink until a downlink proves that they arrived (RXParamSetup,
+ * RXTimingSetup, TxParamSetup, DlChannel), and those that are said once.
  */
 #include "sim/inside.h"
 
@@ -17,8 +17,10 @@ static void answer(u8 *room, u8 *n, enum lora_dir dir, u8 cid, const void *field
     if (lora_command_build(&out, dir, cid, fields, size) == LORA_OK && !out.bad)
         *n = (u8)out.n;
 }
-#define ONCE(d, cid, fields)   answer((d)->once, &(d)->once_n, LORA_UP, cid, &(fields), sizeof(fields))
-#define STICKY(d, cid, fields) answer((d)->sticky, &(d)->sticky_n, LORA_UP, cid, &(fields), sizeof(fields))
+#define ONCE(d, cid, fields)                                                                       \
+    answer((d)->once, &(d)->once_n, LORA_UP, cid, &(fields), sizeof(fields))
+#define STICKY(d, cid, fields)                                                                     \
+    answer((d)->sticky, &(d)->sticky_n, LORA_UP, cid, &(fields), sizeof(fields))
 
 static bool in_band(u32 hz)
 {
@@ -58,8 +60,9 @@ static bool masked(u16 *mask, const struct device *d, const struct lora_link_adr
     return *mask != 0 && (*mask & ~mask_of(d, false)) == 0;
 }
 
-/* Neighbouring LinkADRReq are one block: the last mask, rate and power count, all answers are equal. */
-static void obey_link_adr(struct device *d, const struct lora_link_adr_req *last, u16 mask, bool mask_ok, int block)
+/* Neighbouring LinkADRReq are one block: the last one's rate and power count, answers are equal. */
+static void obey_link_adr(struct device *d, const struct lora_link_adr_req *last, u16 mask,
+                          bool mask_ok, int block)
 {
     u8 dr    = last->data_rate == KEEP ? d->kept.dr : (u8)last->data_rate;
     u8 power = last->tx_power == KEEP ? d->kept.power : (u8)last->tx_power;
@@ -96,7 +99,7 @@ static void obey_rx_param_setup(struct device *d, const struct lora_rx_param_set
     d->kept.rx1_dr_offset = (u8)q->rx1_dr_offset;
 }
 
-/* §5.5: battery 1 (near its end) to 254 (full); 0 would be a mains supply. The margin is the asking frame's. */
+/* §5.5: battery 1 (near its end) to 254 (full), 0 on mains. The margin is the asking frame's. */
 static void obey_dev_status(struct device *d)
 {
     double pct = sim_battery_pct(d->salt, d->weak_battery, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A LoRaWAN 1.0.3 class A device, as its own flash and radio chip see it: it joins, builds uplinks,
- * opens two windows, understands downlinks. It knows no server and no clock; turn.c gives it its turn.
+ * opens two windows, understands downlinks. It knows neither server nor clock (those: turn.c).
  *
  * In AS923 it boots with the dwell limit on, so that at DR2 it may send 11 bytes until a
  * TxParamSetupReq says otherwise. Frame counters and nonces go to disk before they go on the air.
@@ -21,8 +21,8 @@ void sim_device_boot(struct device *d)
     struct kept *k = &d->kept;
     memset(k->channels, 0, sizeof k->channels);
     for (u32 i = 0; i < r->up[0].count && i < CHANNELS_MAX; i++)
-        k->channels[i] = (struct channel){ r->up[0].first_hz + i * r->up[0].step_hz, 0, r->up[0].dr_min,
-                                           r->up[0].dr_max, true };
+        k->channels[i] = (struct channel){ r->up[0].first_hz + i * r->up[0].step_hz, 0,
+                                           r->up[0].dr_min, r->up[0].dr_max, true };
     k->joined        = false;
     k->rx1_delay_s   = LORA_RX1_DELAY_S;
     k->rx1_dr_offset = 0;
@@ -52,7 +52,8 @@ void sim_device_keys(struct device *d)
 
 static struct lora_session session_of(const struct device *d)
 {
-    return (struct lora_session){ false, &d->nwk_s_key, &d->nwk_s_key, &d->nwk_s_key, &d->app_s_key };
+    return (struct lora_session){ false, &d->nwk_s_key, &d->nwk_s_key, &d->nwk_s_key,
+                                  &d->app_s_key };
 }
 
 double sim_device_eirp_dbm(const struct device *d)
@@ -69,7 +70,8 @@ double sim_device_eirp_dbm(const struct device *d)
 bool sim_device_join_request(struct device *d, struct buf *out, struct chance *chance)
 {
     sim_device_boot(d);
-    d->kept.dev_nonce = d->nonce_random ? (u16)sim_chance_next(chance) : (u16)(d->kept.dev_nonce + 1);
+    d->kept.dev_nonce =
+        d->nonce_random ? (u16)sim_chance_next(chance) : (u16)(d->kept.dev_nonce + 1);
     if (d->joins_failed)                 /* further down with every failure, and around again */
         d->kept.dr = (u8)(DR_2 + (d->dr_installed - DR_2 + 3 * (d->joins_failed % 4)) % 4);
     struct lora_join_request r = { .join_eui = JOIN_EUI, .dev_eui = d->kept.dev_eui,
@@ -151,7 +153,8 @@ static struct bytes answers(struct device *d, u8 room[16])
 int sim_device_room(const struct device *d)
 {
     int answered = d->sticky_n + d->once_n + d->check_link + d->ask_time;
-    int room     = lora_payload_max(sim_region(), d->kept.dr, d->kept.dwell_up) - MIN(answered, answers_room(d));
+    int room = lora_payload_max(sim_region(), d->kept.dr, d->kept.dwell_up) -
+               MIN(answered, answers_room(d));
     return MAX(room, 0);
 }
 
@@ -159,7 +162,8 @@ int sim_device_room(const struct device *d)
 static void back_off(struct device *d)
 {
     d->adr_ack_count++;
-    if (d->adr_ack_count < LORA_ADR_ACK_LIMIT + LORA_ADR_ACK_DELAY || d->adr_ack_count % LORA_ADR_ACK_DELAY)
+    if (d->adr_ack_count < LORA_ADR_ACK_LIMIT + LORA_ADR_ACK_DELAY ||
+        d->adr_ack_count % LORA_ADR_ACK_DELAY)
         return;
     u8 slowest = d->kept.dwell_up ? DR_2 : DR_0;
     if (d->kept.power > 0)
@@ -192,7 +196,8 @@ bool sim_device_uplink(struct device *d, struct buf *out, struct bytes reading)
         f.payload = reading;
     }
     struct lora_session session = session_of(d);
-    if (lora_frame_seal(out, &f, &session, d->kept.fcnt_up, (struct lora_mic_terms){ 0 }) != LORA_OK)
+    if (lora_frame_seal(out, &f, &session, d->kept.fcnt_up, (struct lora_mic_terms){ 0 }) !=
+        LORA_OK)
         return false;
     d->kept.fcnt_up++;
     d->once_n   = 0;
@@ -219,20 +224,21 @@ bool sim_device_channel(const struct device *d, struct chance *chance, u32 *hz, 
 void sim_device_windows(struct device *d, struct mono sent, u32 down_hz)
 {
     i64 delay_s = d->joining ? LORA_JOIN_RX1_DELAY_S : d->kept.rx1_delay_s;
-    int dr = lora_rx1_dr(sim_region(), d->up_dr, d->joining ? 0 : d->kept.rx1_dr_offset, d->kept.dwell_down);
+    int dr = lora_rx1_dr(sim_region(), d->up_dr, d->joining ? 0 : d->kept.rx1_dr_offset,
+                         d->kept.dwell_down);
     d->rx1 = (struct window){ mono_after(sent, delay_s * US_PER_S), down_hz, (u8)MAX(dr, 0) };
-    d->rx2 = (struct window){ mono_after(sent, (delay_s + LORA_RX2_AFTER_RX1_S) * US_PER_S), d->kept.rx2_hz,
-                              d->kept.rx2_dr };
+    d->rx2 = (struct window){ mono_after(sent, (delay_s + LORA_RX2_AFTER_RX1_S) * US_PER_S),
+                              d->kept.rx2_hz, d->kept.rx2_dr };
 }
 
 /* ------------------------------------------------------------------ down */
 
-static enum heard heard_data(struct device *d, struct bytes phy, u8 room[LORA_AIR_MAX], struct bytes *payload,
-                             i16 *port)
+static enum heard heard_data(struct device *d, struct bytes phy, u8 room[LORA_AIR_MAX],
+                             struct bytes *payload, i16 *port)
 {
     struct lora_frame air, plain;
-    if (!d->kept.joined || lora_frame_parse(&air, phy) != LORA_OK || air.devaddr != d->kept.devaddr ||
-        lora_mtype_dir(air.mtype) != LORA_DOWN)
+    if (!d->kept.joined || lora_frame_parse(&air, phy) != LORA_OK ||
+        air.devaddr != d->kept.devaddr || lora_mtype_dir(air.mtype) != LORA_DOWN)
         return HEARD_NOT_MINE;
     struct lora_session session = session_of(d);
     u32 fcnt = lora_fcnt_extend(d->kept.fcnt_down, air.fcnt_low);
@@ -266,9 +272,10 @@ enum heard sim_device_heard(struct device *d, struct bytes phy, i16 snr_cb, u8 r
         return HEARD_NOT_MINE;
     i16 before = d->snr_cb;
     d->snr_cb  = snr_cb;
-    enum heard heard = d->joining && mtype == MTYPE_JOIN_ACCEPT    ? heard_join_accept(d, phy)
-                     : !d->joining && lora_mtype_is_data(mtype)    ? heard_data(d, phy, room, payload, port)
-                                                                   : HEARD_NOT_MINE;
+    enum heard heard = d->joining && mtype == MTYPE_JOIN_ACCEPT ? heard_join_accept(d, phy)
+                       : !d->joining && lora_mtype_is_data(mtype)
+                           ? heard_data(d, phy, room, payload, port)
+                           : HEARD_NOT_MINE;
     if (heard == HEARD_NOT_MINE)
         d->snr_cb = before;
     return heard;

@@ -3,7 +3,8 @@
 #include "base/test.h"
 #include "sim/inside.h"
 
-static const u8 app_key_raw[16] = { 0x3C, 0x5A, 7, 0x91, 5, 6, 0xE7, 8, 9, 10, 0xB1, 12, 13, 0x4E, 15, 16 };
+static const u8 app_key_raw[16] = { 0x3C, 0x5A, 7,    0x91, 5,  6,    0xE7, 8,
+                                    9,    10,   0xB1, 12,   13, 0x4E, 15,   16 };
 
 /* The other side. */
 struct network { struct lora_key app, nwk_s, app_s; u32 devaddr, fcnt_down; };
@@ -31,15 +32,22 @@ static void leave(struct device *d, struct network *n)
     lora_key_clear(&n->app_s);
 }
 
-static struct bytes join_accept(struct network *n, const struct lora_join_request *q, u8 room[LORA_AIR_MAX])
+static struct bytes join_accept(struct network *n, const struct lora_join_request *q,
+                                u8 room[LORA_AIR_MAX])
 {
     struct buf out = buf_of(room, LORA_AIR_MAX);
     struct lora_session_raw raw;
-    struct lora_cflist list = { .freq_hz = { 922200000, 922400000, 922600000, 922800000, 923000000 } };
-    struct lora_join_accept a = { .rx_delay = 5, .rx2_dr = DR_2, .has_cflist = true, .join_nonce = 0x123456,
-                                  .net_id = 0x000001, .devaddr = 0x02000001 };
+    struct lora_cflist list = { .freq_hz = { 922200000, 922400000, 922600000, 922800000,
+                                             923000000 } };
+    struct lora_join_accept a = { .rx_delay = 5,
+                                  .rx2_dr = DR_2,
+                                  .has_cflist = true,
+                                  .join_nonce = 0x123456,
+                                  .net_id = 0x000001,
+                                  .devaddr = 0x02000001 };
     EQ(lora_cflist_build(a.cflist, &list), LORA_OK);
-    EQ(lora_join_accept_seal(&out, &a, &n->app, app_key_raw, (struct lora_join_terms){ 0 }), LORA_OK);
+    EQ(lora_join_accept_seal(&out, &a, &n->app, app_key_raw, (struct lora_join_terms){ 0 }),
+       LORA_OK);
     lora_derive_session(&raw, &n->app, a.join_nonce, a.net_id, q->dev_nonce);
     lora_key_set(&n->nwk_s, raw.f_nwk_s_int);
     lora_key_set(&n->app_s, raw.app_s);
@@ -88,11 +96,12 @@ static enum heard tell(struct device *d, struct network *n, struct bytes command
     struct lora_frame f = { .mtype = MTYPE_DATA_DOWN, .fport = FPORT_NONE, .fopts = commands };
     return sim_device_heard(d, downlink(n, f, room), 50, plain, &payload, &port);
 }
-#define TELL(d, n, ...) tell(d, n, (struct bytes){ (u8[]){ __VA_ARGS__ }, sizeof((u8[]){ __VA_ARGS__ }) })
+#define TELL(d, n, ...)                                                                            \
+    tell(d, n, (struct bytes){ (u8[]){ __VA_ARGS__ }, sizeof((u8[]){ __VA_ARGS__ }) })
 
 /* The next uplink as the network reads it; its fopts and payload live in `plain`. */
-static struct lora_frame next_uplink(struct device *d, struct network *n, struct bytes reading, u8 room[LORA_AIR_MAX],
-                                     u8 plain[LORA_AIR_MAX])
+static struct lora_frame next_uplink(struct device *d, struct network *n, struct bytes reading,
+                                     u8 room[LORA_AIR_MAX], u8 plain[LORA_AIR_MAX])
 {
     struct buf out = buf_of(room, LORA_AIR_MAX);
     struct lora_frame air = { 0 }, f = { 0 };
@@ -105,7 +114,9 @@ static struct lora_frame next_uplink(struct device *d, struct network *n, struct
     return f;
 }
 
-static const u8 nineteen[19] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 };
+static const u8 nineteen[19] = {
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
+};
 
 TEST(a_join_makes_a_session_that_the_network_reads)
 {
@@ -213,7 +224,8 @@ TEST(a_link_adr_block_is_taken_whole_or_not_at_all)
     f = next_uplink(d, &n, (struct bytes){ nineteen, 3 }, room, plain);
     EQ(f.fopts.p[1] & 1, 0);
     /* two in a row are one block with two answers */
-    EQ(TELL(d, &n, CID_LINK_ADR, 0x50, 0x7F, 0x00, 0x01, CID_LINK_ADR, 0x51, 0x03, 0x00, 0x01), HEARD_DATA);
+    EQ(TELL(d, &n, CID_LINK_ADR, 0x50, 0x7F, 0x00, 0x01, CID_LINK_ADR, 0x51, 0x03, 0x00, 0x01),
+       HEARD_DATA);
     EQ(d->kept.dr, DR_5);
     EQ(d->kept.power, 1);
     f = next_uplink(d, &n, (struct bytes){ nineteen, 3 }, room, plain);
@@ -261,7 +273,9 @@ TEST(a_downlink_is_heard_once_and_an_order_reaches_the_pump)
     i16 port;
     struct world w = { .seed = 1 };
     struct device *d = joined(&n, DR_5);
-    struct lora_frame f = { .mtype = MTYPE_CONFIRMED_DOWN, .fport = ORDER_PORT, .payload = { &on, 1 } };
+    struct lora_frame f = { .mtype = MTYPE_CONFIRMED_DOWN,
+                            .fport = ORDER_PORT,
+                            .payload = { &on, 1 } };
     struct bytes phy = downlink(&n, f, room);
     EQ(sim_device_heard(d, phy, 50, plain, &payload, &port), HEARD_DATA);
     EQ(port, ORDER_PORT);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The gateways' sockets, two each as in Semtech's forwarder: PUSH_DATA goes out of one port, PULL_DATA
- * out of another, and downlinks come back to the second. All go to one server; when nobody
- * listens there, the kernel's refusals are ignored, as a forwarder in the field would never see them.
+ * The gateways' sockets, two each as in Semtech's forwarder: PUSH_DATA goes out of one port,
+ * PULL_DATA out of another, and downlinks come back to the second. When no one listens
+ * at the server, the kernel's refusals are ignored: a forwarder in the field would not see them.
  *
  *     | 2 | token 2 | 0 PUSH_DATA | EUI 8 | JSON |      | 2 | token 2 | 1 PUSH_ACK |
  *     | 2 | token 2 | 2 PULL_DATA | EUI 8 |             | 2 | token 2 | 4 PULL_ACK |
@@ -31,7 +31,8 @@ static void later(struct sim *s, struct mono now, double in_s, enum event_kind k
     sim_agenda_put(&s->agenda, mono_after(now, (i64)(in_s * (double)US_PER_S)), kind, who, 0);
 }
 
-static void transmit(struct sim *s, const struct gateway *g, int fd, u8 id, u16 token, struct str body)
+static void transmit(struct sim *s, const struct gateway *g, int fd, u8 id, u16 token,
+                     struct str body)
 {
     size_t n = HEAD + body.n;
     u8 *p = arena_take(&s->event, n, 1);
@@ -80,14 +81,16 @@ static void acked(struct sim *s, struct gateway *g, u16 token)
 
 static void tx_ack(struct sim *s, const struct gateway *g, u16 token, const char *error)
 {
-    bool spare = g->index % 3 == 0;      /* older forwarders say nothing when all is well, others "NONE" */
-    struct str body = *error                ? str_fmt(&s->event, "{\"txpk_ack\":{\"error\":\"%s\"}}", error)
-                    : spare                 ? S("")
-                                            : S("{\"txpk_ack\":{\"error\":\"NONE\"}}");
+    /* older forwarders say nothing when all is well, others "NONE" */
+    bool spare = g->index % 3 == 0;
+    struct str body = *error  ? str_fmt(&s->event, "{\"txpk_ack\":{\"error\":\"%s\"}}", error)
+                      : spare ? S("")
+                              : S("{\"txpk_ack\":{\"error\":\"NONE\"}}");
     transmit(s, g, g->pull_fd, TX_ACK, token, body);
 }
 
-static void pull_resp(struct sim *s, struct gateway *g, u16 token, struct bytes body, struct mono now)
+static void pull_resp(struct sim *s, struct gateway *g, u16 token, struct bytes body,
+                      struct mono now)
 {
     for (u32 i = 0; i < PARCELS; i++) {
         struct parcel *p = &s->parcels[i];
@@ -120,14 +123,16 @@ static void take(struct sim *s, u32 index, struct mono now)
     u32 now_tmst = sim_gateway_tmst(g, s->started, now);
     if (p->imme)
         p->tmst = now_tmst + JIT_LEAD_US;
-    enum jit_answer answer = sim_jit_offer(&g->jit, now_tmst, (struct jit_item){ p->tmst, p->airtime_us, index });
+    enum jit_answer answer =
+        sim_jit_offer(&g->jit, now_tmst, (struct jit_item){ p->tmst, p->airtime_us, index });
     tx_ack(s, g, p->token, answer == JIT_OK ? "" : sim_jit_words(answer));
     if (answer != JIT_OK) {
         s->tally.refused++;
         p->used = false;
         return;
     }
-    sim_agenda_put(&s->agenda, sim_gateway_mono(g, s->started, now, p->tmst), EVENT_GATEWAY_EMIT, index, 0);
+    sim_agenda_put(&s->agenda, sim_gateway_mono(g, s->started, now, p->tmst), EVENT_GATEWAY_EMIT,
+                   index, 0);
 }
 
 static void emit(struct sim *s, u32 index, struct mono now)
@@ -137,8 +142,15 @@ static void emit(struct sim *s, u32 index, struct mono now)
     p->used = false;
     if (!sim_jit_take(&g->jit, index))
         return;
-    struct flight f = { .who = p->gateway, .hz = p->hz, .dr = p->dr, .sf = p->sf, .n = p->n, .start = now,
-                        .end = mono_after(now, p->airtime_us), .dbm = p->dbm, .at = g->at };
+    struct flight f = { .who = p->gateway,
+                        .hz = p->hz,
+                        .dr = p->dr,
+                        .sf = p->sf,
+                        .n = p->n,
+                        .start = now,
+                        .end = mono_after(now, p->airtime_us),
+                        .dbm = p->dbm,
+                        .at = g->at };
     memcpy(f.phy, p->phy, p->n);
     g->txnb++;
     s->tally.emitted += sim_air_launch(s, &f);
@@ -150,7 +162,8 @@ static void pull_data(struct sim *s, struct gateway *g, struct mono now)
 {
     if (sim_gateway_works(g, now))
         transmit(s, g, g->pull_fd, PULL_DATA, (u16)sim_chance_next(&s->chance), S(""));
-    later(s, now, sim_chance_between(&s->chance, PULL_MIN_S, PULL_MAX_S), EVENT_GATEWAY_PULL, g->index);
+    later(s, now, sim_chance_between(&s->chance, PULL_MIN_S, PULL_MAX_S), EVENT_GATEWAY_PULL,
+          g->index);
 }
 
 static void silence_one(struct sim *s, struct mono now)

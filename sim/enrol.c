@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The lists of the demo city, as an operator would bring them: gateways.csv and devices.csv, in the
- * state folder (the second holds keys: mode 0600) and through the daemon's import. Bringing the same lists
- * again changes nothing. One device's key is copied wrongly, as happens.
+ * state folder (the second holds keys: mode 0600) and through the daemon's import. Bringing the
+ * same lists again changes nothing. One device's key is copied wrongly, as happens.
  */
 #include "sim/inside.h"
 
@@ -18,8 +18,8 @@ struct str sim_enrol_gateways(const struct sim *s, struct arena *a)
     text_put(&t, S("gateway_eui,name,latitude,longitude,altitude_m,region,simulated\n"));
     for (u32 i = 0; i < s->gateways_n; i++) {
         const struct gateway *g = &s->gateways[i];
-        text_fmt(&t, "%016llX,%.*s,%.6f,%.6f,%d,AS923-1,1\n", (unsigned long long)g->eui, STR(g->name), g->at.lat,
-                 g->at.lon, g->altitude_m);
+        text_fmt(&t, "%016llX,%.*s,%.6f,%.6f,%d,AS923-1,1\n", (unsigned long long)g->eui,
+                 STR(g->name), g->at.lat, g->at.lon, g->altitude_m);
     }
     return text_str(&t);
 }
@@ -74,7 +74,8 @@ static void bring(struct sim *s, struct str url, const char *path, struct str to
     struct str body;
     for (int tries = 0; tries < 5; tries++) {
         int status = sim_http(url, "POST", str_z(path), token, csv, &s->event, &body);
-        printf("simulated city: POST %s -> %d %.*s\n", path, status, (int)MIN(body.n, (size_t)300), body.p);
+        printf("simulated city: POST %s -> %d %.*s\n", path, status, (int)MIN(body.n, (size_t)300),
+               body.p);
         if (status == 200 || status == 201 || (status >= 400 && status < 500 && status != 429))
             return;
         nap(1000);
@@ -84,7 +85,8 @@ static void bring(struct sim *s, struct str url, const char *path, struct str to
 void sim_enrol(struct sim *s)
 {
     struct arena mark = s->event;
-    struct str gateways = sim_enrol_gateways(s, &s->event), devices = sim_enrol_devices(s, &s->event);
+    struct str gateways = sim_enrol_gateways(s, &s->event);
+    struct str devices  = sim_enrol_devices(s, &s->event);
     const char *gateways_path = str_fmt(&s->event, "%s/gateways.csv", s->options.state).p;
     const char *devices_path  = str_fmt(&s->event, "%s/devices.csv", s->options.state).p;
     if (sys_file_write(gateways_path, bytes_of(gateways), 0644) != OK ||
@@ -92,7 +94,8 @@ void sim_enrol(struct sim *s)
         die("the simulated city cannot write its lists into %s", s->options.state);
     if (s->options.enrol) {
         struct bytes token = { NULL, 0 };
-        if (s->options.token_file && sys_file_read(&token, s->options.token_file, 4096, &s->event) != OK)
+        if (s->options.token_file &&
+            sys_file_read(&token, s->options.token_file, 4096, &s->event) != OK)
             die("no token in %s", s->options.token_file);
         struct str url = str_z(s->options.http), login = str_trim(str_of(token));
         wait_for(s, url);

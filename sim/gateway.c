@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A packet forwarder: its clock, the JSON it writes and the JSON it obeys (Semtech UDP, PROTOCOL v1.6).
- * Real ones differ: some have no GPS and write no time, and their crystals are some ppm off.
+ * A packet forwarder: its clock, the JSON it writes and the JSON it obeys (Semtech UDP, PROTOCOL
+ * v1.6). Real ones differ: some have no GPS and write no time, and their crystals are some ppm off.
  */
 #include "sim/inside.h"
 
@@ -32,13 +32,14 @@ static struct str time_of(struct arena *a, struct wall w)
     return str_fmt(a, "%.*s%03dZ", (int)ms.n - 1, ms.p, (int)(w.us % 1000));
 }
 
-static void put_rxpk(struct json_out *o, const struct gateway *g, const struct reception *r, struct arena *a,
-                     struct wall clock, struct mono now)
+static void put_rxpk(struct json_out *o, const struct gateway *g, const struct reception *r,
+                     struct arena *a, struct wall clock, struct mono now)
 {
     const struct lora_dr *dr = &sim_region()->dr[r->dr];
+    struct wall heard = { clock.us - mono_since(now, r->at) - g->backhaul_us };
     json_open_object(o);
     if (g->gps)
-        json_member_str(o, S("time"), time_of(a, (struct wall){ clock.us - mono_since(now, r->at) - g->backhaul_us }));
+        json_member_str(o, S("time"), time_of(a, heard));
     json_member_u64(o, S("tmst"), r->tmst);
     json_member_u64(o, S("chan"), r->hz / 200000 % 8);
     json_member_u64(o, S("rfch"), 0);
@@ -123,7 +124,7 @@ static u8 spreading_of(struct str datr)
     return (u8)sf;
 }
 
-/* Errors are TX_ACK's; what its list has no word for (a broken request) a real forwarder drops in silence. */
+/* Errors are TX_ACK's words; a broken request has none, a real forwarder drops it in silence. */
 const char *sim_parcel_read(struct parcel *p, struct bytes body, struct arena *a)
 {
     const struct json *doc;
@@ -139,8 +140,8 @@ const char *sim_parcel_read(struct parcel *p, struct bytes body, struct arena *a
     (void)json_double(&powe, json_get(tx, S("powe")));
     bool timed = json_u64(&tmst, json_get(tx, S("tmst"))) && tmst <= UINT32_MAX;
     if (!json_double(&mhz, json_get(tx, S("freq"))) || !json_u64(&size, json_get(tx, S("size"))) ||
-        !base64_read(p->phy, sizeof p->phy, &n, json_str(json_get(tx, S("data")), a)) || n != size || n == 0 ||
-        !ipol)
+        !base64_read(p->phy, sizeof p->phy, &n, json_str(json_get(tx, S("data")), a)) ||
+        n != size || n == 0 || !ipol)
         return "";
     if (!imme && !timed)
         return json_get(tx, S("tmms")) ? "GPS_UNLOCKED" : "";

@@ -64,8 +64,8 @@ static int status_of(struct str answer)
     return (int)status;
 }
 
-int sim_http(struct str url, const char *method, struct str path, struct str token, struct str content,
-             struct arena *a, struct str *body)
+int sim_http(struct str url, const char *method, struct str path, struct str token,
+             struct str content, struct arena *a, struct str *body)
 {
     struct str host, port, base;
     *body = S("no answer");
@@ -79,9 +79,11 @@ int sim_http(struct str url, const char *method, struct str path, struct str tok
         return -1;
     }
     struct str login = token.n ? str_fmt(a, "Authorization: Bearer %.*s\r\n", STR(token)) : S("");
-    struct str head  = str_fmt(a, "%s %.*s HTTP/1.1\r\nHost: %.*s:%.*s\r\nConnection: close\r\n%.*s"
-                                  "Content-Type: text/csv; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
-                               method, STR(path), STR(host), STR(port), STR(login), content.n);
+    struct str head =
+        str_fmt(a,
+                "%s %.*s HTTP/1.1\r\nHost: %.*s:%.*s\r\nConnection: close\r\n%.*s"
+                "Content-Type: text/csv; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
+                method, STR(path), STR(host), STR(port), STR(login), content.n);
     struct text answer = text_make(a, ANSWER_MAX);
     char room[4096];
     bool sent = send_all(fd, head) && send_all(fd, content);

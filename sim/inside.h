@@ -3,9 +3,9 @@
 #define HOTARU_SIM_INSIDE_H
 
 /*
- * What the files of sim/ share. The world stands in sim/world.h. Time here is real: radio and daemon
- * know no acceleration. Everything that will happen is an entry of one heap, carried out in order and
- * *at its own nominal time*, so that a busy machine delays datagrams but never bends the radio.
+ * What the files of sim/ share. The world stands in sim/world.h. Time here is real: radio and
+ * daemon know no acceleration. Everything that will happen is an entry of one heap, carried out in
+ * order and *at its own nominal time*: a busy machine delays datagrams but never bends the radio.
  */
 #include "lora/lora.h"
 #include "sim/world.h"
@@ -26,7 +26,8 @@ enum event_kind {
 struct event { struct mono at; u64 order; u32 kind, who, gen; };
 struct agenda { struct event *heap; u32 n, room; u64 order; };
 void sim_agenda_put(struct agenda *a, struct mono at, enum event_kind kind, u32 who, u32 gen);
-bool sim_agenda_take(struct agenda *a, struct event *out, struct mono now);    /* the next that is due */
+/* the next that is due */
+bool sim_agenda_take(struct agenda *a, struct event *out, struct mono now);
 bool sim_agenda_next(const struct agenda *a, struct mono *at);
 
 /* ------------------------------------------------------------------ the city */
@@ -43,7 +44,9 @@ bool     sim_city_holds(const struct city *c, struct place p);
 struct place sim_reach_at(const struct reach *r, double km);
 
 /* ------------------------------------------------------------------ device */
-enum device_kind { KIND_RIVER, KIND_SNOW, KIND_WEATHER, KIND_PARKING, KIND_PADDY, KIND_TRACKER, KINDS };
+enum device_kind {
+    KIND_RIVER, KIND_SNOW, KIND_WEATHER, KIND_PARKING, KIND_PADDY, KIND_TRACKER, KINDS
+};
 enum oddity { ODD_NOT, ODD_WRONG_KEY, ODD_NEVER, ODD_FALLS_SILENT };
 
 enum { CHANNELS_MAX = 16 };
@@ -89,7 +92,7 @@ struct device {
     bool confirmed, awaits_ack, joining, ack_owed, check_link, ask_time;
     u16  adr_ack_count;
     u32  joins_failed, acks_failed;
-    u8   sticky[16], once[16];              /* MAC answers: until a downlink comes; in the next uplink */
+    u8   sticky[16], once[16];    /* MAC answers: until a downlink comes; in the next uplink */
     u8   sticky_n, once_n;
     struct window rx1, rx2;
     u32  up_hz;                             /* of the last uplink */
@@ -106,14 +109,14 @@ struct device {
 };
 
 /* Fills everything but keys. */
-void sim_device_boot(struct device *d);                                     /* region defaults, no session */
-void sim_device_keys(struct device *d);                                     /* expands what is kept */
+void sim_device_boot(struct device *d);    /* region defaults, no session */
+void sim_device_keys(struct device *d);    /* expands what is kept */
 bool sim_device_join_request(struct device *d, struct buf *out, struct chance *chance);
 /* Builds the next data frame around that reading (none: n 0). False: nothing to send yet. */
 bool sim_device_uplink(struct device *d, struct buf *out, struct bytes reading);
-int  sim_device_room(const struct device *d);                               /* bytes of payload it may send now */
+int  sim_device_room(const struct device *d);    /* bytes of payload it may send now */
 enum heard { HEARD_NOT_MINE, HEARD_JOINED, HEARD_DATA };
-/* A downlink in one of its windows. A payload above port 0 is put into `room`, *port tells which. */
+/* A downlink in one of its windows. A payload above port 0 is put into `room`, *port says which. */
 enum heard sim_device_heard(struct device *d, struct bytes phy, i16 snr_cb, u8 room[LORA_AIR_MAX],
                             struct bytes *payload, i16 *port);
 bool sim_device_channel(const struct device *d, struct chance *chance, u32 *hz, u32 *down_hz);
@@ -123,11 +126,11 @@ double sim_device_eirp_dbm(const struct device *d);
 void sim_commands_obey(struct device *d, struct bytes commands);
 const struct lora_region *sim_region(void);
 
-/* ------------------------------------------------------------------ readings as bytes (payload.c) */
+/* ------------------------------------------------------------ readings as bytes (payload.c) */
 enum { READING_PORT = 2, ORDER_PORT = 10, READING_MAX = 24 };
 /* World seconds, and real seconds for the children. */
-void sim_payload_build(struct buf *out, struct device *d, const struct world *w, double t_s, double real_s,
-                       int room);
+void sim_payload_build(struct buf *out, struct device *d, const struct world *w, double t_s,
+                       double real_s, int room);
 /* Two marks differ when a device would send on its own account. */
 u64  sim_payload_mark(struct device *d, const struct world *w, double t_s);
 /* How often it sends, in real seconds. */
@@ -136,7 +139,8 @@ void sim_payload_order(struct device *d, const struct world *w, double t_s, stru
 extern const char *const sim_profiles[KINDS];
 
 /* ------------------------------------------------------------------ radio */
-double sim_radio_dbm(u64 seed, struct place a, u64 who_a, struct place b, u64 who_b);  /* gain of the path, < 0 */
+/* gain of the path, < 0 */
+double sim_radio_dbm(u64 seed, struct place a, u64 who_a, struct place b, u64 who_b);
 double sim_radio_noise_dbm(void);
 /* Is the first understood while the second is on the same channel and spreading factor? */
 bool   sim_radio_captures(double wanted_dbm, double other_dbm);
@@ -152,7 +156,13 @@ const char *sim_jit_words(enum jit_answer answer);          /* as TX_ACK spells 
 
 /* ------------------------------------------------------------------ gateway */
 enum { RX_QUEUE = 16, TOKENS = 64 };
-struct reception { u8 phy[LORA_AIR_MAX], n, dr; i8 stat; u32 tmst, hz; i16 rssi_dbm, snr_cb; struct mono at; };
+struct reception {
+    u8  phy[LORA_AIR_MAX], n, dr;
+    i8  stat;
+    u32 tmst, hz;
+    i16 rssi_dbm, snr_cb;
+    struct mono at;                         /* when the backhaul has carried it */
+};
 struct gateway {
     u32  index;
     u64  eui;
@@ -172,7 +182,7 @@ struct gateway {
 };
 u32 sim_gateway_tmst(const struct gateway *g, struct mono start, struct mono at);
 struct mono sim_gateway_mono(const struct gateway *g, struct mono start, struct mono now, u32 tmst);
-/* What it has heard and its backhaul has carried by now: members of a JSON object, empty when nothing. */
+/* What it has heard and its backhaul has carried by now, as JSON; empty when that is nothing. */
 struct str sim_gateway_rxpk(struct gateway *g, struct arena *a, struct mono now, struct wall clock);
 struct str sim_gateway_stat(struct gateway *g, struct arena *a, struct wall now);
 
@@ -199,8 +209,8 @@ struct flight {
 };
 
 struct tally {
-    u64 joins, uplinks, heard, copies, collided, weak, deaf, lost, corrupt, downlinks, emitted, missed, refused,
-        pushed, acked, resent;
+    u64 joins, uplinks, heard, copies, collided, weak, deaf, lost, corrupt, downlinks, emitted,
+        missed, refused, pushed, acked, resent;
 };
 
 struct options {
@@ -233,16 +243,18 @@ struct sim {
 
 void sim_place_gateways(struct sim *s);
 void sim_place_devices(struct sim *s);
-bool sim_air_launch(struct sim *s, const struct flight *f);               /* false: no room on the air */
-bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mono now);  /* carrier sense */
+bool sim_air_launch(struct sim *s, const struct flight *f);    /* false: no room on the air */
+/* carrier sense */
+bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mono now);
 void sim_air_land(struct sim *s, u32 flight);                             /* EVENT_FLIGHT_END */
 void sim_air_noise(struct sim *s, struct mono now);
-void sim_turn_device(struct sim *s, const struct event *e);               /* turn.c: a device's turn */
-void sim_turn_heard(struct sim *s, struct device *d, const struct flight *f, double dbm, struct mono now);
+void sim_turn_device(struct sim *s, const struct event *e);    /* turn.c: a device's turn */
+void sim_turn_heard(struct sim *s, struct device *d, const struct flight *f, double dbm,
+                    struct mono now);
 void sim_turn_changes(struct sim *s, struct mono now);
 void sim_turn_send_at(struct sim *s, struct device *d, struct mono at);
-void sim_run_due(struct sim *s);                                          /* carries out what is due, sets the timer */
-void sim_door_open(struct sim *s);                                        /* sockets of all gateways */
+void sim_run_due(struct sim *s);    /* carries out what is due, sets the timer */
+void sim_door_open(struct sim *s);    /* sockets of all gateways */
 void sim_door_turn(struct sim *s, const struct event *e);                 /* a gateway's turn */
 void sim_door_heard(struct sim *s, struct gateway *g, const struct reception *r);
 static inline bool sim_gateway_works(const struct gateway *g, struct mono now)
@@ -251,14 +263,14 @@ static inline bool sim_gateway_works(const struct gateway *g, struct mono now)
 }
 
 /* ------------------------------------------------------------------ state and enrolment */
-void sim_keep_open(struct sim *s);                                        /* reads or makes keys and sessions */
+void sim_keep_open(struct sim *s);    /* reads or makes keys and sessions */
 void sim_keep_write(struct sim *s, const struct device *d);
 struct str sim_enrol_gateways(const struct sim *s, struct arena *a);      /* CSV */
 struct str sim_enrol_devices(const struct sim *s, struct arena *a);
-void sim_enrol(struct sim *s);                                            /* files, and the daemon by HTTP */
+void sim_enrol(struct sim *s);    /* files, and the daemon by HTTP */
 /* One request; the answer's status, or -1 with *body saying why. */
-int  sim_http(struct str url, const char *method, struct str path, struct str token, struct str content,
-              struct arena *a, struct str *body);
+int  sim_http(struct str url, const char *method, struct str path, struct str token,
+              struct str content, struct arena *a, struct str *body);
 bool sim_http_url(struct str url, struct str *host, struct str *port, struct str *path);
 int  sim_http_connect(struct str host, struct str port, struct arena *a); /* a socket, or -1 */
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A packet forwarder's just-in-time queue, with the figures of Semtech's: 32 entries, a frame is too late
- * within 30 ms of queue delay + 1.5 ms of start + 1 ms of margin, too early beyond 512 s, and two
- * frames collide when their sends come nearer than the queue delay. Counters are 32-bit microseconds
- * that wrap every 71.6 minutes: all arithmetic is modulo 2^32.
+ * A packet forwarder's just-in-time queue, with the figures of Semtech's: 32 entries, a frame is
+ * too late within 30 ms of queue delay + 1.5 ms of start + 1 ms of margin, too early beyond 512 s,
+ * and two frames collide when their sends come nearer than the queue delay. Counters are 32-bit
+ * microseconds that wrap every 71.6 minutes: all arithmetic is modulo 2^32.
  */
 #include "sim/inside.h"
 
@@ -13,7 +13,8 @@
 static bool collides(struct jit_item a, struct jit_item b)
 {
     i32 apart = (i32)(b.tmst - a.tmst);
-    return apart >= 0 ? apart < (i32)a.airtime_us + BETWEEN_US : -apart < (i32)b.airtime_us + BETWEEN_US;
+    return apart >= 0 ? apart < (i32)a.airtime_us + BETWEEN_US
+                      : -apart < (i32)b.airtime_us + BETWEEN_US;
 }
 
 enum jit_answer sim_jit_offer(struct jit *j, u32 now_tmst, struct jit_item item)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a restart must remember: each device's keys, session, counters and nonce, as fixed records of one
- * file, mode 0600. A record is written before the frame that spends its counter goes on the air, so a
- * killed city never repeats one. Keys are made here, from the kernel, at the first start; a device whose
- * record is missing or of another build gets new ones and joins again.
+ * What a restart must remember: each device's keys, session, counters and nonce, as fixed records
+ * of one file, mode 0600. A record is written before the frame that spends its counter goes on the
+ * air, so a killed city never repeats one. Keys are made here, from the kernel, at the first start;
+ * a device whose record is missing or of another build gets new ones and joins again.
  */
 #include "sim/inside.h"
 
@@ -30,7 +30,8 @@ void sim_keep_write(struct sim *s, const struct device *d)
 static bool read_record(struct sim *s, struct device *d)
 {
     struct kept k;
-    if (pread(s->keep_fd, &k, sizeof k, place_of(d->index)) != (ssize_t)sizeof k || k.dev_eui != d->kept.dev_eui)
+    if (pread(s->keep_fd, &k, sizeof k, place_of(d->index)) != (ssize_t)sizeof k ||
+        k.dev_eui != d->kept.dev_eui)
         return false;
     d->kept = k;
     return true;
@@ -48,7 +49,8 @@ void sim_keep_open(struct sim *s)
         die("the simulated city cannot open its state: %s", path);
     bool ours = pread(s->keep_fd, &head, sizeof head, 0) == (ssize_t)sizeof head &&
                 memcmp(&head, &right_head, sizeof head) == 0;
-    if (!ours && pwrite(s->keep_fd, &right_head, sizeof right_head, 0) != (ssize_t)sizeof right_head)
+    if (!ours &&
+        pwrite(s->keep_fd, &right_head, sizeof right_head, 0) != (ssize_t)sizeof right_head)
         die("the simulated city cannot write its state: %s", path);
     for (u32 i = 0; i < s->devices_n; i++) {
         struct device *d = &s->devices[i];

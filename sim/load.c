@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * `hotaru sim --load`: uplinks of a whole city, open loop. Every frame is built beforehand; every
- * datagram has its time in a schedule that never waits for an answer, and latencies count from that time,
- * so that a stall of the daemon, or of this program, is seen and not omitted. Each uplink goes out as
- * `copies` datagrams of different gateways, the first at once, the others within `spread` ms.
+ * datagram has its time in a schedule that never waits for an answer, and latencies count from that
+ * time: a stall of the daemon, or of this program, is seen and not omitted. Each uplink goes out as
+ * `copies` datagrams of different gateways: one at once, the others within `spread` ms.
  *
  * One thread keeps the schedule (a wheel of ticks of 250 µs), one reads the answers.
  */
@@ -20,8 +20,14 @@
 #include <unistd.h>
 
 enum {
-    TICK_US = 250, WHEEL = 4096, BATCH = 128, SOCKETS = 8, PAYLOAD = 11,
-    FRAME = 1 + LORA_FHDR_MIN + 1 + PAYLOAD + LORA_MIC_SIZE, DATA = (FRAME + 2) / 3 * 4, DATAGRAM = 320,
+    TICK_US = 250,
+    WHEEL = 4096,
+    BATCH = 128,
+    SOCKETS = 8,
+    PAYLOAD = 11,
+    FRAME = 1 + LORA_FHDR_MIN + 1 + PAYLOAD + LORA_MIC_SIZE,
+    DATA = (FRAME + 2) / 3 * 4,
+    DATAGRAM = 320,
 };
 
 #define BENCH_DEVICE_EUI  0x02484F5442000000u
@@ -47,14 +53,19 @@ u64 sim_bench_gateway(u64 n)
 
 struct slot { u32 unique; u16 gateway, copy; };
 struct tick { struct slot *slots; u32 n, room; };
-struct post { u8 bytes[BATCH][DATAGRAM]; struct mmsghdr msgs[BATCH]; struct iovec iov[BATCH]; u32 n; };
+struct post {
+    u8 bytes[BATCH][DATAGRAM];
+    struct mmsghdr msgs[BATCH];
+    struct iovec iov[BATCH];
+    u32 n;
+};
 
 struct load {
     /* asked */
     const char *udp, *subscribe, *token_file;
     u64 devices, rate, seconds, warm_s, gateways, copies, spread_ms, fcnt, gateway_base;
     /* built */
-    u64   total, warm;                           /* unique uplinks; of them the first, not counted */
+    u64   total, warm;    /* unique uplinks; of them the first, not counted */
     char (*data)[DATA];
     size_t template_n, tmst_at, rssi_at, data_at;
     u8    template[DATAGRAM];
@@ -91,7 +102,8 @@ static void build_frame(struct load *l, u64 i)
     struct lora_session session = { false, &nwk_key, &nwk_key, &nwk_key, &app_key };
     struct lora_frame frame = { .mtype = MTYPE_DATA_UP, .devaddr = devaddr, .fport = READING_PORT,
                                 .payload = { payload, PAYLOAD } };
-    if (lora_frame_seal(&out, &frame, &session, fcnt, (struct lora_mic_terms){ 0 }) != LORA_OK || out.n != FRAME)
+    if (lora_frame_seal(&out, &frame, &session, fcnt, (struct lora_mic_terms){ 0 }) != LORA_OK ||
+        out.n != FRAME)
         die("a bench frame cannot be built");
     for (size_t b = 0; b < FRAME / 3; b++) {
         u32 v = (u32)room[3 * b] << 16 | (u32)room[3 * b + 1] << 8 | room[3 * b + 2];
@@ -102,13 +114,15 @@ static void build_frame(struct load *l, u64 i)
     lora_key_clear(&app_key);
 }
 
-/* Blanks stand where numbers are written in: JSON allows them before a number, and real forwarders pad too. */
+/* Blanks stand where numbers come: JSON allows that, and real forwarders pad too. */
 static void build_template(struct load *l)
 {
-    static const char json[] = "............{\"rxpk\":[{\"tmst\":          ,\"chan\":0,\"rfch\":0,\"freq\":923.200000,"
-                               "\"stat\":1,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"codr\":\"4/5\",\"rssi\":    ,"
-                               "\"lsnr\":7.5,\"size\":24,\"data\":\"________________________________\"}]}";
-    static_assert(FRAME == 24 && DATA == 32 && sizeof json < DATAGRAM, "the template fits the frame");
+    static const char json[] =
+        "............{\"rxpk\":[{\"tmst\":          ,\"chan\":0,\"rfch\":0,\"freq\":923.200000,"
+        "\"stat\":1,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"codr\":\"4/5\",\"rssi\":    ,"
+        "\"lsnr\":7.5,\"size\":24,\"data\":\"________________________________\"}]}";
+    static_assert(FRAME == 24 && DATA == 32 && sizeof json < DATAGRAM,
+                  "the template fits the frame");
     struct str s = { json, sizeof json - 1 };
     memcpy(l->template, s.p, s.n);
     l->template_n = s.n;
@@ -171,7 +185,7 @@ static void post(struct load *l, u32 socket)
         if (n > 0) {
             done    += (u32)n;
             l->sent += (u32)n;
-        } else if (errno != EINTR) {                         /* a refusal by ICMP: that one is gone */
+        } else if (errno != EINTR) {    /* a refusal by ICMP: that one is gone */
             done++;
             l->unsent++;
         }
@@ -216,8 +230,10 @@ static void plan_uplink(struct load *l, u64 tick, u32 unique, i64 planned_us)
     if (l->first_us)
         __atomic_store_n(&l->first_us[unique], planned_us, __ATOMIC_RELAXED);
     for (u64 copy = 0; copy < l->copies; copy++) {
-        u64 late = copy == 0 ? 0 : sim_chance_below(&l->chance, (u32)(l->spread_ms * 1000 / TICK_US) + 1);
-        plan_slot(l, tick + late, (struct slot){ unique, (u16)((first + copy * stride) % l->gateways), (u16)copy });
+        u64 late =
+            copy == 0 ? 0 : sim_chance_below(&l->chance, (u32)(l->spread_ms * 1000 / TICK_US) + 1);
+        plan_slot(l, tick + late,
+                  (struct slot){ unique, (u16)((first + copy * stride) % l->gateways), (u16)copy });
     }
 }
 
@@ -317,18 +333,21 @@ static void *read_answers(void *arg)
 static void print_spread(const struct spread *s)
 {
     printf(" p50_us=%lld p99_us=%lld p999_us=%lld max_us=%lld", (long long)sim_spread_at(s, 0.50),
-           (long long)sim_spread_at(s, 0.99), (long long)sim_spread_at(s, 0.999), (long long)s->max);
+           (long long)sim_spread_at(s, 0.99), (long long)sim_spread_at(s, 0.999),
+           (long long)s->max);
 }
 
 static void report(const struct load *l, const struct watch *w)
 {
-    printf("load sent=%llu acked=%llu unique=%llu", (unsigned long long)l->sent, (unsigned long long)l->acked,
-           (unsigned long long)l->unique);
+    printf("load sent=%llu acked=%llu unique=%llu", (unsigned long long)l->sent,
+           (unsigned long long)l->acked, (unsigned long long)l->unique);
     print_spread(&l->latency);
-    printf(" offered=%llu unsent=%llu late_p99_us=%lld downlinks=%llu rate=%llu/s seconds=%llu warm_s=%llu simulated=1\n",
+    printf(" offered=%llu unsent=%llu late_p99_us=%lld downlinks=%llu rate=%llu/s seconds=%llu "
+           "warm_s=%llu simulated=1\n",
            (unsigned long long)l->total, (unsigned long long)l->unsent,
            (long long)sim_spread_at(&l->lateness, 0.99), (unsigned long long)l->downlinks,
-           (unsigned long long)l->rate, (unsigned long long)l->seconds, (unsigned long long)l->warm_s);
+           (unsigned long long)l->rate, (unsigned long long)l->seconds,
+           (unsigned long long)l->warm_s);
     if (!w->url)
         return;
     printf("watch events=%llu", (unsigned long long)w->seen);
@@ -340,8 +359,13 @@ static void run(struct load *l)
 {
     pthread_t answers, stream;
     struct watch *w = boot_take(sizeof *w);
-    *w = (struct watch){ .url = l->subscribe, .token_file = l->token_file, .devices = l->devices,
-                         .fcnt_base = l->fcnt, .total = l->total, .warm = l->warm, .first_sent_us = l->first_us };
+    *w = (struct watch){ .url = l->subscribe,
+                         .token_file = l->token_file,
+                         .devices = l->devices,
+                         .fcnt_base = l->fcnt,
+                         .total = l->total,
+                         .warm = l->warm,
+                         .first_sent_us = l->first_us };
     if (pthread_create(&answers, NULL, read_answers, l) != 0 ||
         (w->url && pthread_create(&stream, NULL, sim_watch_run, w) != 0))
         die("no thread for the load");
@@ -358,15 +382,20 @@ static void run(struct load *l)
     report(l, w);
 }
 
-static const struct { const char *name; size_t member; const char *words; } numbers[] = {
-    { "--devices",   offsetof(struct load, devices),   "sessions, at most 1,000,000 [1000000]" },
-    { "--rate",      offsetof(struct load, rate),      "unique uplinks a second [1000]" },
-    { "--seconds",   offsetof(struct load, seconds),   "how long it is counted [10]" },
-    { "--warm-up",   offsetof(struct load, warm_s),    "seconds before that [2]" },
-    { "--gateways",  offsetof(struct load, gateways),  "at most 10,000 [100]" },
-    { "--copies",    offsetof(struct load, copies),    "of each uplink [3]" },
-    { "--spread",    offsetof(struct load, spread_ms), "ms until the last copy, at most 1000 [150]" },
-    { "--fcnt",      offsetof(struct load, fcnt),      "the first frame counter: above what was sent before [1]" },
+static const struct number {
+    const char *name;
+    size_t      member;
+    const char *words;
+} numbers[] = {
+    { "--devices", offsetof(struct load, devices), "sessions, at most 1,000,000 [1000000]" },
+    { "--rate", offsetof(struct load, rate), "unique uplinks a second [1000]" },
+    { "--seconds", offsetof(struct load, seconds), "how long it is counted [10]" },
+    { "--warm-up", offsetof(struct load, warm_s), "seconds before that [2]" },
+    { "--gateways", offsetof(struct load, gateways), "at most 10,000 [100]" },
+    { "--copies", offsetof(struct load, copies), "of each uplink [3]" },
+    { "--spread", offsetof(struct load, spread_ms), "ms until the last copy, at most 1000 [150]" },
+    { "--fcnt", offsetof(struct load, fcnt),
+      "the first frame counter: above what was sent before [1]" },
 };
 
 static int usage(const char *bad)
@@ -374,10 +403,12 @@ static int usage(const char *bad)
     (void)fprintf(stderr, "hotaru sim --load: %s\n", bad);
     for (size_t i = 0; i < COUNT(numbers); i++)
         (void)fprintf(stderr, "  %-20s %s\n", numbers[i].name, numbers[i].words);
-    (void)fprintf(stderr, "  --udp A              gateway door [127.0.0.1:1700]\n"
-                          "  --gateway-eui-base H sixteen hex digits: that one and the next ones [02484F5443000000]\n"
-                          "  --subscribe URL      measure until the event leaves GET /v1/stream?kind=uplink\n"
-                          "  --token-file F       bearer token for that\n");
+    (void)fprintf(
+        stderr,
+        "  --udp A              gateway door [127.0.0.1:1700]\n"
+        "  --gateway-eui-base H sixteen hex digits: that one and the next ones [02484F5443000000]\n"
+        "  --subscribe URL      measure until the event leaves GET /v1/stream?kind=uplink\n"
+        "  --token-file F       bearer token for that\n");
     return 64;
 }
 
@@ -408,17 +439,26 @@ static bool set(struct load *l, struct str name, struct str value)
 
 static bool within_limits(const struct load *l)
 {
-    return l->devices > 0 && l->devices <= 1000000 && l->rate > 0 && l->rate <= 1000000 && l->seconds > 0 &&
-           (l->seconds + l->warm_s) * l->rate <= 50000000 && l->gateways > 0 && l->gateways <= 10000 &&
-           l->copies > 0 && l->copies <= 32 && l->spread_ms <= 1000 && l->fcnt <= UINT32_MAX / 2;
+    return l->devices > 0 && l->devices <= 1000000 && l->rate > 0 && l->rate <= 1000000 &&
+           l->seconds > 0 && (l->seconds + l->warm_s) * l->rate <= 50000000 && l->gateways > 0 &&
+           l->gateways <= 10000 && l->copies > 0 && l->copies <= 32 && l->spread_ms <= 1000 &&
+           l->fcnt <= UINT32_MAX / 2;
 }
 
 int sim_load_main(int argc, char **argv)
 {
     struct load *l = boot_take(sizeof *l);
-    *l = (struct load){ .udp = "127.0.0.1:1700", .devices = 1000000, .rate = 1000, .seconds = 10, .warm_s = 2,
-                        .gateways = 100, .copies = 3, .spread_ms = 150, .fcnt = 1,
-                        .gateway_base = sim_bench_gateway(0), .chance = { 1 } };
+    *l = (struct load){ .udp = "127.0.0.1:1700",
+                        .devices = 1000000,
+                        .rate = 1000,
+                        .seconds = 10,
+                        .warm_s = 2,
+                        .gateways = 100,
+                        .copies = 3,
+                        .spread_ms = 150,
+                        .fcnt = 1,
+                        .gateway_base = sim_bench_gateway(0),
+                        .chance = { 1 } };
     for (int i = 1; i < argc; i += 2)
         if (i + 1 == argc || !set(l, str_z(argv[i]), str_z(argv[i + 1])))
             return usage(argv[i]);

@@ -31,13 +31,15 @@ static void put_u16(struct buf *out, double v, double step)
     buf_u16be(out, (u16)(n < 0 ? 0 : n > 65535 ? 65535 : n));
 }
 
-static void build_river(struct buf *out, const struct device *d, const struct world *w, double t_s, u8 battery)
+static void build_river(struct buf *out, const struct device *d, const struct world *w, double t_s,
+                        u8 battery)
 {
     put_i16(out, sim_river_reading_m(w, &d->gauge, t_s), 0.001);
     buf_u8(out, battery);
 }
 
-static void build_snow(struct buf *out, const struct device *d, const struct world *w, double t_s, u8 battery)
+static void build_snow(struct buf *out, const struct device *d, const struct world *w, double t_s,
+                       u8 battery)
 {
     struct pump_reading r = sim_pump_reading(w, &d->pump, d->order, t_s);
     buf_u8(out, (u8)(r.on | r.snowfall << 1));
@@ -49,8 +51,8 @@ static void build_snow(struct buf *out, const struct device *d, const struct wor
 }
 
 /* | channel | type | value |: temperature 0x67, humidity 0x68, analog input 0x02. */
-static void build_weather(struct buf *out, const struct device *d, const struct world *w, double t_s,
-                          u8 battery, int room)
+static void build_weather(struct buf *out, const struct device *d, const struct world *w,
+                          double t_s, u8 battery, int room)
 {
     enum { TEMPERATURE = 0x67, HUMIDITY = 0x68, ANALOG = 0x02 };
     u64    now  = sim_hash(w->seed, d->salt, (u64)(t_s / 60));
@@ -59,14 +61,16 @@ static void build_weather(struct buf *out, const struct device *d, const struct 
     put_i16(out, sim_sky_celsius(w, d->at, t_s) + 0.1 * sim_normal(now), 0.1);
     buf_u8(out, 2), buf_u8(out, HUMIDITY);
     buf_u8(out, (u8)round(sim_sky_humidity_pct(w, d->at, t_s) * 2));
-    double analog[] = { round(rain * 2) / 2, sim_sky_snow_depth_cm(w, d->at, t_s), 3.0 + 0.65 * battery / 100 };
+    double analog[] = { round(rain * 2) / 2, sim_sky_snow_depth_cm(w, d->at, t_s),
+                        3.0 + 0.65 * battery / 100 };
     for (u8 i = 0; i < COUNT(analog) && (int)out->n + 4 <= room; i++) {
         buf_u8(out, (u8)(3 + i)), buf_u8(out, ANALOG);
         put_i16(out, analog[i], 0.01);
     }
 }
 
-static void build_paddy(struct buf *out, const struct device *d, const struct world *w, double t_s, u8 battery)
+static void build_paddy(struct buf *out, const struct device *d, const struct world *w, double t_s,
+                        u8 battery)
 {
     struct paddy_reading r = sim_paddy_reading(w, d->at, d->salt, t_s);
     put_i16(out, r.level_m, 0.001);
@@ -83,8 +87,8 @@ static void build_tracker(struct buf *out, const struct device *d, double real_s
     buf_u8(out, battery);
 }
 
-void sim_payload_build(struct buf *out, struct device *d, const struct world *w, double t_s, double real_s,
-                       int room)
+void sim_payload_build(struct buf *out, struct device *d, const struct world *w, double t_s,
+                       double real_s, int room)
 {
     u8 battery = (u8)sim_battery_pct(d->salt, d->weak_battery, t_s);
     switch (d->kind) {
@@ -140,5 +144,5 @@ double sim_payload_interval_s(const struct device *d, double scale, double real_
         return interval_s[d->kind] * scale;
     (void)sim_child_at(&d->child, real_s, &doing);
     bool walks = doing == CHILD_TO_SCHOOL || doing == CHILD_TO_HOME;
-    return (walks ? 720 : interval_s[KIND_TRACKER]) * scale;
+    return (walks ? 900 : interval_s[KIND_TRACKER]) * scale;   /* 900: a fix a minute in the demo */
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The city from data/city: outline, schools, rivers, and on them the gateways and devices of the demo.
- * Schools and outline are real and credited there; everything that is put upon them is invented and
- * says so in its name (模擬).
+ * The city from data/city: outline, schools, rivers, and on them the gateways and devices of the
+ * demo. Schools and outline are real and credited there; everything that is put upon them is
+ * invented and says so in its name (模擬).
  */
 #include "sim/inside.h"
 
@@ -19,7 +19,8 @@
 
 static bool read_point(struct place *out, const struct json *coordinates)
 {
-    return json_double(&out->lon, json_at(coordinates, 0)) && json_double(&out->lat, json_at(coordinates, 1));
+    return json_double(&out->lon, json_at(coordinates, 0)) &&
+           json_double(&out->lat, json_at(coordinates, 1));
 }
 
 static const struct json *features_of(struct str file, struct arena *a)
@@ -32,7 +33,8 @@ static const struct json *features_of(struct str file, struct arena *a)
 }
 
 /* The properties x and y are swapped between the two files: only geometry.coordinates is read. */
-static enum err read_schools(struct city *c, struct str file, struct str name_key, bool elementary, struct arena *a)
+static enum err read_schools(struct city *c, struct str file, struct str name_key, bool elementary,
+                             struct arena *a)
 {
     const struct json *features = features_of(file, a);
     if (!features)
@@ -52,8 +54,10 @@ static enum err read_schools(struct city *c, struct str file, struct str name_ke
 
 static enum err read_outline(struct city *c, struct arena *a)
 {
-    const struct json *feature = json_first(features_of(S("data/city/toyama_city_boundary.geojson"), a));
-    const struct json *ring = json_at(json_get(json_get(feature, S("geometry")), S("coordinates")), 0);
+    const struct json *feature =
+        json_first(features_of(S("data/city/toyama_city_boundary.geojson"), a));
+    const struct json *ring =
+        json_at(json_get(json_get(feature, S("geometry")), S("coordinates")), 0);
     if (!ring || ring->members < 4)
         return ERR_INVALID;
     c->outline = arena_array(a, struct place, ring->members);
@@ -63,7 +67,8 @@ static enum err read_outline(struct city *c, struct arena *a)
     return OK;
 }
 
-/* name,latitude,longitude[,more]: the next line, false at the end. Comments and heads are skipped. */
+/* name,latitude,longitude[,more]: the next line, false at the end. Comments and heads are skipped.
+ */
 static bool next_line(struct str *rest, struct str *name, struct place *p, double *more)
 {
     while (rest->n) {
@@ -117,9 +122,11 @@ static enum err read_centres(struct city *c)
 enum err sim_city_read(struct city *c, struct arena *boot)
 {
     *c = (struct city){ .sites = arena_array(boot, struct site, SITES_MAX) };
-    enum err err = read_schools(c, S("data/city/toyama_city_elementary_schools.geojson"), S("A27_007"), true, boot);
+    enum err err = read_schools(c, S("data/city/toyama_city_elementary_schools.geojson"),
+                                S("A27_007"), true, boot);
     if (!err)
-        err = read_schools(c, S("data/city/toyama_city_junior_high_schools.geojson"), S("A32_003"), false, boot);
+        err = read_schools(c, S("data/city/toyama_city_junior_high_schools.geojson"), S("A32_003"),
+                           false, boot);
     if (!err)
         err = read_centres(c);
     if (!err)
@@ -168,13 +175,18 @@ void sim_place_gateways(struct sim *s)
         const struct site *site = &s->city.sites[i];
         u64 h = sim_hash(s->options.seed, 0x6A7E, i);
         s->gateways[i] = (struct gateway){
-            .index = i, .eui = GATEWAY_EUI + 1 + i,
-            .name  = str_ends(site->name, S("（模擬）")) ? site->name
-                                                        : str_fmt(&s->boot, "%.*s（模擬）", STR(site->name)),
+            .index = i,
+            .eui = GATEWAY_EUI + 1 + i,
+            .name = str_ends(site->name, S("（模擬）"))
+                        ? site->name
+                        : str_fmt(&s->boot, "%.*s（模擬）", STR(site->name)),
             /* schools that share a site do not share a mast */
             .at = sim_place_moved(site->at, 12 * sim_unit(h), 12 * sim_unit(h + 1)),
-            .altitude_m = site->altitude_m + 15, .never = i == NEVER_GATEWAY, .gps = sim_unit(h + 2) < 0.7,
-            .ppm = 4 * sim_normal(h + 3), .tmst_start = (u32)sim_chance_next(&s->chance),
+            .altitude_m = site->altitude_m + 15,
+            .never = i == NEVER_GATEWAY,
+            .gps = sim_unit(h + 2) < 0.7,
+            .ppm = 4 * sim_normal(h + 3),
+            .tmst_start = (u32)sim_chance_next(&s->chance),
             .backhaul_us = (i64)(4000 + 40000 * sim_unit(h + 4) * sim_unit(h + 5)),
         };
     }
@@ -184,11 +196,12 @@ void sim_place_gateways(struct sim *s)
 
 /* Of 520; another number is shared out in these parts. */
 static const u32 parts[KINDS] = {
-    [KIND_RIVER] = 60, [KIND_SNOW] = 140, [KIND_WEATHER] = 40, [KIND_PARKING] = 120, [KIND_PADDY] = 80,
-    [KIND_TRACKER] = 80,
+    [KIND_RIVER] = 60,    [KIND_SNOW] = 140, [KIND_WEATHER] = 40,
+    [KIND_PARKING] = 120, [KIND_PADDY] = 80, [KIND_TRACKER] = 80,
 };
 
-static struct place near(const struct sim *s, struct place p, double least_m, double most_m, u64 salt)
+static struct place near(const struct sim *s, struct place p, double least_m, double most_m,
+                         u64 salt)
 {
     for (u64 i = 0; i < 50; i++) {
         double r = least_m + (most_m - least_m) * sim_unit(hash_u64(salt + 2 * i));
@@ -222,7 +235,8 @@ static void place_river(struct sim *s, struct device *d, u32 nth, u32 of)
         sum += s->city.rivers[r++].km;
     const struct reach *reach = &s->city.rivers[r];
     d->at = sim_reach_at(reach, at - sum);
-    /* Rivers are borders and the outline is coarse: a gauge that falls on the far bank stands on ours. */
+    /* Rivers are borders and the outline is coarse: a gauge that falls on the far bank stands on
+     * ours. */
     for (int i = 0; i < 100 && !sim_city_holds(&s->city, d->at); i++)
         d->at.lon -= 0.0003;
     d->gauge.at = d->at;
@@ -306,7 +320,8 @@ static double best_snr_db(const struct sim *s, const struct device *d)
     return best;
 }
 
-/* A fitter puts up a mast until SF10 works with a margin, then takes the fastest rate that has one. */
+/* A fitter puts up a mast until SF10 works with a margin, then takes the fastest rate that has one.
+ */
 static void install(const struct sim *s, struct device *d)
 {
     double snr = best_snr_db(s, d);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Who hears whom. Log-distance path loss of a low city (131 dB at one kilometre, 38 dB a decade) with
- * 6 dB of shadowing that belongs to the pair and never changes; the caller adds the fading of the
- * moment. The same path serves both ways. Figures are typical of published urban 900 MHz campaigns,
- * not of Toyama.
+ * Who hears whom. Log-distance path loss of a low city (131 dB at one kilometre, 38 dB a decade)
+ * with 6 dB of shadowing that belongs to the pair and never changes; the caller adds the fading of
+ * the moment. The same path serves both ways. Figures are typical of published urban 900 MHz
+ * campaigns, not of Toyama.
  */
 #include "sim/inside.h"
 

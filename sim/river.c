@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Levels along a river. Each burst of rain becomes a crest that starts upstream and travels down: a gauge
- * answers with a gamma-shaped hydrograph, quick to rise and slow to fall, later and broader the further
- * down it stands. Rises stay under 2.5 m/h, as the fastest plausible ones of the public feed do; only the
- * faulty sensor jumps, to the 27.95 m that a broken gauge in the prefecture really reported.
+ * Levels along a river. Each burst of rain becomes a crest that starts upstream and travels down: a
+ * gauge answers with a gamma-shaped hydrograph, quick to rise and slow to fall, later and broader
+ * the further down it stands. Rises stay under 2.5 m/h, as the fastest plausible ones of the public
+ * feed do; only the faulty sensor jumps, to the 27.95 m that a broken gauge in the prefecture
+ * really reported.
  */
 #include "sim/world.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `hotaru sim`: options, and one loop. Everything that happens is on the agenda; the loop sleeps until the
- * next entry is due or a datagram comes, and carries entries out at their own nominal time. Only the
- * world is sped up: a second of radio is a second.
+ * `hotaru sim`: options, and one loop. Everything that happens is on the agenda; the loop sleeps
+ * until the next entry is due or a datagram comes, and carries entries out at their own nominal
+ * time. Only the world is sped up: a second of radio is a second.
  */
 #include "sim/sim.h"
 
@@ -13,7 +13,7 @@
 
 #define REPORT_EVERY_US  (10 * US_PER_S)
 #define JOIN_SPREAD_S    60.0
-#define SCALE_DEFAULT    (1.0 / 12)      /* 520 devices then give 8 to 10 uplinks a second */
+#define SCALE_DEFAULT    (1.0 / 15)      /* 520 devices then give 8 to 10 uplinks a second */
 #define DEVICES_MAX      5200
 
 /* ------------------------------------------------------------------ options */
@@ -25,18 +25,23 @@ static const struct option {
     size_t member;
     const char *words;
 } table[] = {
-    { "--state",          AS_TEXT,  offsetof(struct options, state),    "folder for keys, sessions and lists (needed)" },
-    { "--udp",            AS_TEXT,  offsetof(struct options, udp),      "gateway door of the daemon [127.0.0.1:1700]" },
-    { "--http",           AS_TEXT,  offsetof(struct options, http),     "its HTTP door [http://127.0.0.1:8080]" },
-    { "--token-file",     AS_TEXT,  offsetof(struct options, token_file), "bearer token for the imports [none]" },
-    { "--speed",          AS_REAL,  offsetof(struct options, speed),    "world seconds a second, 1..600 [60]" },
-    { "--seed",           AS_U64,   offsetof(struct options, seed),     "the same seed, the same world [1]" },
-    { "--gateways",       AS_U32,   offsetof(struct options, gateways), "at most 98 [98]" },
-    { "--devices",        AS_U32,   offsetof(struct options, devices),  "at most 5200 [520]" },
-    { "--scene",          AS_SCENE, offsetof(struct options, scene),    "calm, flood, snow, morning or all [all]" },
-    { "--interval-scale", AS_REAL,  offsetof(struct options, interval_scale),
-      "real interval / interval of the profile [0.0833]" },
-    { "--no-enrol",       AS_OFF,   offsetof(struct options, enrol),    "write the lists, but bring them to nobody" },
+    { "--state", AS_TEXT, offsetof(struct options, state),
+      "folder for keys, sessions and lists (needed)" },
+    { "--udp", AS_TEXT, offsetof(struct options, udp),
+      "gateway door of the daemon [127.0.0.1:1700]" },
+    { "--http", AS_TEXT, offsetof(struct options, http), "its HTTP door [http://127.0.0.1:8080]" },
+    { "--token-file", AS_TEXT, offsetof(struct options, token_file),
+      "bearer token for the imports [none]" },
+    { "--speed", AS_REAL, offsetof(struct options, speed), "world seconds a second, 1..600 [60]" },
+    { "--seed", AS_U64, offsetof(struct options, seed), "the same seed, the same world [1]" },
+    { "--gateways", AS_U32, offsetof(struct options, gateways), "at most 98 [98]" },
+    { "--devices", AS_U32, offsetof(struct options, devices), "at most 5200 [520]" },
+    { "--scene", AS_SCENE, offsetof(struct options, scene),
+      "calm, flood, snow, morning or all [all]" },
+    { "--interval-scale", AS_REAL, offsetof(struct options, interval_scale),
+      "real interval / interval of the profile [0.0667]" },
+    { "--no-enrol", AS_OFF, offsetof(struct options, enrol),
+      "write the lists, but bring them to nobody" },
 };
 
 static bool set_option(struct options *o, const struct option *option, struct str value)
@@ -67,7 +72,8 @@ static int usage(const char *bad)
     (void)fprintf(stderr, "hotaru sim: %s\n", bad);
     for (size_t i = 0; i < COUNT(table); i++)
         (void)fprintf(stderr, "  %-17s %s\n", table[i].name, table[i].words);
-    (void)fprintf(stderr, "  %-17s %s\n", "--load …", "a load for the benches: hotaru sim --load --help");
+    (void)fprintf(stderr, "  %-17s %s\n", "--load …",
+                  "a load for the benches: hotaru sim --load --help");
     return 64;
 }
 
@@ -107,15 +113,19 @@ static void report(struct sim *s, struct mono now)
         silent += !sim_gateway_works(&s->gateways[i], now);
     double hour = sim_world_hour(&s->world, sim_world_s(&s->world, now));
     u64 sent = t->uplinks - was->uplinks, heard = t->heard - was->heard;
-    printf("simulated city %02d:%02d joined=%u/%u uplinks=%llu (%.1f/s) copies=%.1f lost=%llu collided=%llu weak=%llu "
-           "deaf=%llu bad_crc=%llu repeated=%llu downlinks=%llu/%llu missed=%llu refused=%llu acked=%llu/%llu "
+    printf("simulated city %02d:%02d joined=%u/%u uplinks=%llu (%.1f/s) copies=%.1f lost=%llu "
+           "collided=%llu weak=%llu "
+           "deaf=%llu bad_crc=%llu repeated=%llu downlinks=%llu/%llu missed=%llu refused=%llu "
+           "acked=%llu/%llu "
            "silent_gateways=%u\n",
-           (int)hour, (int)(hour * 60) % 60, joined, s->devices_n, (unsigned long long)t->uplinks, (double)sent / 10,
-           heard ? (double)(t->copies - was->copies) / (double)heard : 0, (unsigned long long)t->lost,
-           (unsigned long long)t->collided, (unsigned long long)t->weak, (unsigned long long)t->deaf,
-           (unsigned long long)t->corrupt, (unsigned long long)t->resent, (unsigned long long)t->downlinks,
-           (unsigned long long)t->emitted, (unsigned long long)t->missed, (unsigned long long)t->refused,
-           (unsigned long long)t->acked, (unsigned long long)t->pushed, silent);
+           (int)hour, (int)(hour * 60) % 60, joined, s->devices_n, (unsigned long long)t->uplinks,
+           (double)sent / 10, heard ? (double)(t->copies - was->copies) / (double)heard : 0,
+           (unsigned long long)t->lost, (unsigned long long)t->collided,
+           (unsigned long long)t->weak, (unsigned long long)t->deaf, (unsigned long long)t->corrupt,
+           (unsigned long long)t->resent, (unsigned long long)t->downlinks,
+           (unsigned long long)t->emitted, (unsigned long long)t->missed,
+           (unsigned long long)t->refused, (unsigned long long)t->acked,
+           (unsigned long long)t->pushed, silent);
     (void)fflush(stdout);
     s->told = *t;
     sim_agenda_put(&s->agenda, mono_after(now, REPORT_EVERY_US), EVENT_REPORT, 0, 0);
@@ -126,7 +136,10 @@ static void carry_out(struct sim *s, const struct event *e)
     switch ((enum event_kind)e->kind) {
     case EVENT_DEVICE_SEND: case EVENT_DEVICE_CLOSE: sim_turn_device(s, e); return;
     case EVENT_FLIGHT_END: sim_air_land(s, e->who); return;
-    case EVENT_GATEWAY_PULL: case EVENT_GATEWAY_STAT: case EVENT_GATEWAY_FLUSH: case EVENT_GATEWAY_TAKE:
+    case EVENT_GATEWAY_PULL:
+    case EVENT_GATEWAY_STAT:
+    case EVENT_GATEWAY_FLUSH:
+    case EVENT_GATEWAY_TAKE:
     case EVENT_GATEWAY_EMIT: case EVENT_GATEWAY_SILENCE: sim_door_turn(s, e); return;
     case EVENT_NOISE:   sim_air_noise(s, e->at); return;
     case EVENT_CHANGES: sim_turn_changes(s, e->at); return;
@@ -179,7 +192,7 @@ static void build_city(struct sim *s)
     s->event = arena_make(1u << 20);
     s->world = (struct world){ s->options.seed, s->options.scene, s->options.speed, sys_now() };
     sys_random((u8 *)&surprise, sizeof surprise);
-    s->chance.state = s->options.seed ^ surprise;       /* the world comes again, the radio does not */
+    s->chance.state = s->options.seed ^ surprise;    /* the world comes again, the radio does not */
     if (!address_read(&s->server, str_z(s->options.udp)))
         die("not an address: %s", s->options.udp);
     if (sim_city_read(&s->city, &s->boot) != OK)
@@ -194,14 +207,21 @@ int sim_main(int argc, char **argv)
     if (argc > 1 && str_eq(str_z(argv[1]), S("--load")))
         return sim_load_main(argc - 1, argv + 1);
     struct sim *s = boot_take(sizeof *s);
-    s->options = (struct options){ .udp = "127.0.0.1:1700", .http = "http://127.0.0.1:8080", .speed = 60, .seed = 1,
-                                   .gateways = 98, .devices = 520, .scene = SCENE_ALL,
-                                   .interval_scale = SCALE_DEFAULT, .enrol = true };
+    s->options = (struct options){ .udp = "127.0.0.1:1700",
+                                   .http = "http://127.0.0.1:8080",
+                                   .speed = 60,
+                                   .seed = 1,
+                                   .gateways = 98,
+                                   .devices = 520,
+                                   .scene = SCENE_ALL,
+                                   .interval_scale = SCALE_DEFAULT,
+                                   .enrol = true };
     const char *bad = read_options(&s->options, argc, argv);
     if (bad)
         return usage(bad);
     build_city(s);
-    printf("simulated city: %u gateways, %u devices, world %.0f times as fast; nothing here is measured\n",
+    printf("simulated city: %u gateways, %u devices, world %.0f times as fast; nothing here is "
+           "measured\n",
            s->gateways_n, s->devices_n, s->options.speed);
     sim_enrol(s);
     s->loop    = loop_make();

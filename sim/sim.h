@@ -3,8 +3,9 @@
 #define HOTARU_SIM_H
 
 /*
- * sim: the city in a box. `hotaru sim` is a process of its own: gateways and devices that speak real
- * Semtech UDP to whoever listens, and a world behind the readings. It includes no stage of the daemon.
+ * sim: the city in a box. `hotaru sim` is a process of its own: gateways and devices that speak
+ * real Semtech UDP to whoever listens, and a world behind the readings. It includes no stage of the
+ * daemon.
  *
  *   sim.c      the options, and one loop over what happens next
  *   place.c    the city: outline, schools, rivers; where gateways and devices stand
@@ -24,8 +25,8 @@
 int sim_main(int argc, char **argv);
 
 /*
- * The devices and gateways of `hotaru sim --load`: sessions of a bench that derive from their number
- * alone, so that the daemon can be given the same ones. They protect nothing.
+ * The devices and gateways of `hotaru sim --load`: sessions of a bench that derive from their
+ * number alone, so that the daemon can be given the same ones. They protect nothing.
  */
 void sim_bench_device(u64 n, u64 *dev_eui, u32 *devaddr, u8 nwk_s_key[16], u8 app_s_key[16]);
 u64  sim_bench_gateway(u64 n);

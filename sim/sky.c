@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The sky over the city. A scene is a table: two temperatures with a front between them, and bursts of
- * precipitation that pass from west to east in three quarters of an hour and fall harder on the
+ * The sky over the city. A scene is a table: two temperatures with a front between them, and bursts
+ * of precipitation that pass from west to east in three quarters of an hour and fall harder on the
  * mountains in the south. What falls is rain or snow by its temperature at the place.
  *
- * `all` is a winter storm as Hokuriku knows it: warm rain that swells the rivers, then the cold front,
- * and snow on the same streets while the crests still travel down.
+ * `all` is a winter storm as Hokuriku knows it: warm rain that swells the rivers, then the cold
+ * front, and snow on the same streets while the crests still travel down.
  */
 #include "sim/world.h"
 
@@ -35,7 +35,7 @@ static const struct sky skies[SCENES] = {
         .crests = { { 1.5, 0.45 }, { 3.0, 0.70 }, { 5.0, 0.12 } },
     },
     [SCENE_SNOW] = {
-        .clock_h = 17, .mild_c = 4.2, .cold_c = -1.6, .front_h = 0.6, .thaw_h = 16.5, .swing_c = 1.0,
+        .clock_h = 17, .mild_c = 4.2, .cold_c = -1.6, .front_h = 0.6, .thaw_h = 16.5, .swing_c = 1,
         .bursts = { { 1.6, 0.7, 3.5 }, { 3.2, 0.6, 5.0 }, { 5.6, 0.9, 4.0 }, { 8.5, 0.8, 4.5 },
                     { 11.0, 0.7, 3.0 } },
         .crests = { { 18, 0.06 } },
@@ -100,7 +100,8 @@ double sim_sky_celsius(const struct world *w, struct place p, double t_s)
 {
     const struct sky *sky = &skies[w->scene];
     double h     = local_h(p, t_s);
-    double cold  = smooth(h, sky->front_h, sky->front_h + 0.8) * (1 - smooth(h, sky->thaw_h, sky->thaw_h + 3));
+    double cold =
+        smooth(h, sky->front_h, sky->front_h + 0.8) * (1 - smooth(h, sky->thaw_h, sky->thaw_h + 3));
     double coast = sky->mild_c + (sky->cold_c - sky->mild_c) * cold;
     double swing = sky->swing_c * cos((sim_world_hour(w, t_s) - 14) / 24 * 6.283185307179586);
     return coast + swing - (mountain(p) - 1) * 2.5;
@@ -118,8 +119,8 @@ double sim_sky_snow_cm_h(const struct world *w, struct place p, double t_s)
 }
 
 /*
- * What has fallen since the front, in closed form (a burst is a bell, its integral an error function),
- * less what has melted since the thaw. Bursts before the front were rain.
+ * What has fallen since the front, in closed form (a burst is a bell, its integral an error
+ * function), less what has melted since the thaw. Bursts before the front were rain.
  */
 double sim_sky_snow_depth_cm(const struct world *w, struct place p, double t_s)
 {

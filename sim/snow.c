@@ -38,7 +38,8 @@ static bool runs(const struct world *w, const struct pump *p, enum pump_order or
     return p->fault == PUMP_STAYS_ON || sim_pump_wants(w, p, t_s);
 }
 
-/* Hours of pumping in the neighbourhood, the old ones half forgotten after three: the well's draw-down. */
+/* Hours of pumping in the neighbourhood, the old ones half forgotten after three: the well's
+ * draw-down. */
 static double drawn_h(const struct world *w, const struct pump *p, double t_s)
 {
     double sum = 0;
@@ -47,10 +48,11 @@ static double drawn_h(const struct world *w, const struct pump *p, double t_s)
     return sum;
 }
 
-struct pump_reading sim_pump_reading(const struct world *w, const struct pump *p, enum pump_order order,
-                                     double t_s)
+struct pump_reading sim_pump_reading(const struct world *w, const struct pump *p,
+                                     enum pump_order order, double t_s)
 {
-    struct pump_reading r = { .on = runs(w, p, order, t_s), .snowfall = sim_pump_snowfall(w, p, t_s) };
+    struct pump_reading r = { .on = runs(w, p, order, t_s),
+                              .snowfall = sim_pump_snowfall(w, p, t_s) };
     u64    now   = sim_hash(w->seed, p->salt, (u64)(t_s / 60));
     double own   = sim_unit(hash_u64(p->salt + 7));
     double rated = 9 + 9 * own;

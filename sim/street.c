@@ -2,9 +2,9 @@
 /*
  * Parking spots by the time of day, paddies under the sky, and children on their way.
  *
- * A child's day is shorter than a real one, its walk is not: some minutes at home, the walk to school at
- * a child's pace with waits at the corners, some minutes of school, the walk back by the same streets.
- * Nobody lives where a simulated home stands.
+ * A child's day is shorter than a real one, its walk is not: some minutes at home, the walk to
+ * school at a child's pace with waits at the corners, some minutes of school, the walk back by the
+ * same streets. Nobody lives where a simulated home stands.
  */
 #include "sim/world.h"
 
@@ -22,7 +22,8 @@ static double fullness(double hour)
     return at[h] * (1 - u) + at[h + 1] * u;
 }
 
-/* Time is cut into stays of one length per spot; each stay is one throw against the hour's fullness. */
+/* Time is cut into stays of one length per spot; each stay is one throw against the hour's
+ * fullness. */
 bool sim_spot_occupied(const struct world *w, u64 salt, double t_s)
 {
     double stay_s = 1500 + 4500 * sim_unit(hash_u64(salt));
@@ -43,7 +44,8 @@ struct paddy_reading sim_paddy_reading(const struct world *w, struct place at, u
     double sunk  = hour > 5 ? (hour - 5) / 19 : 0;
     double wet   = 0;
     for (int back = 0; back < 6; back++)
-        wet += sim_sky_mm_h(w, at, t_s - back * 1800) * (1 - sim_sky_snow_share(w, at, t_s)) * 0.0005;
+        wet +=
+            sim_sky_mm_h(w, at, t_s - back * 1800) * (1 - sim_sky_snow_share(w, at, t_s)) * 0.0005;
     double level = 0.045 + 0.02 * own - 0.025 * sunk + wet;
     u64    now   = sim_hash(w->seed, salt, (u64)(t_s / 60));
     double water = sim_sky_celsius(w, at, t_s - 5400) * 0.8 + 3;
@@ -59,7 +61,8 @@ struct paddy_reading sim_paddy_reading(const struct world *w, struct place at, u
 
 struct way { struct place at[CORNERS + 2]; double wait_s[CORNERS + 2]; };
 
-/* Streets run north-south and east-west, as most of the plain's do: the way is cut into such legs. */
+/* Streets run north-south and east-west, as most of the plain's do: the way is cut into such legs.
+ */
 static struct way way_of(const struct child *c)
 {
     double u = 0.25 + 0.5 * sim_unit(hash_u64(c->salt + 2));

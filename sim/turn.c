@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A device's turn: when it sends, repeats, gives up and joins again. The device itself (device.c) knows
- * no clock; this file is its timer and its application.
+ * A device's turn: when it sends, repeats, gives up and joins again. The device itself (device.c)
+ * knows no clock; this file is its timer and its application.
  *
  *     idle --send--> sending --end of frame--> windows --heard or over--> idle
  */
@@ -89,7 +89,7 @@ static void send(struct sim *s, struct device *d, struct mono now)
         send_in(s, d, now, 5, 10);
         return;
     }
-    if (sim_air_busy(s, d, hz, now)) {                   /* carrier sense: 5 ms, then try another moment */
+    if (sim_air_busy(s, d, hz, now)) {    /* carrier sense: 5 ms, then try another moment */
         send_in(s, d, now, 0.02, 0.15);
         return;
     }
@@ -160,7 +160,8 @@ static void close(struct sim *s, struct device *d, struct mono now)
 {
     if (d->hearing) {                                    /* a frame is still coming in */
         const struct flight *f = &s->flights[d->hearing - 1];
-        sim_agenda_put(&s->agenda, mono_after(f->end, 1), EVENT_DEVICE_CLOSE, d->index, d->close_gen);
+        sim_agenda_put(&s->agenda, mono_after(f->end, 1), EVENT_DEVICE_CLOSE, d->index,
+                       d->close_gen);
         return;
     }
     finish(s, d, now, false);
@@ -176,7 +177,8 @@ void sim_turn_device(struct sim *s, const struct event *e)
 }
 
 /* A downlink that was in one of its windows has ended, strong enough to be understood. */
-void sim_turn_heard(struct sim *s, struct device *d, const struct flight *f, double dbm, struct mono now)
+void sim_turn_heard(struct sim *s, struct device *d, const struct flight *f, double dbm,
+                    struct mono now)
 {
     u8 room[LORA_AIR_MAX];
     struct bytes payload;
@@ -184,13 +186,14 @@ void sim_turn_heard(struct sim *s, struct device *d, const struct flight *f, dou
     bool was_acked = d->awaits_ack;
     i16  snr_cb    = (i16)((dbm - sim_radio_noise_dbm()) * 10);
     d->hearing = 0;
-    enum heard heard = sim_device_heard(d, (struct bytes){ f->phy, f->n }, snr_cb, room, &payload, &port);
+    enum heard heard =
+        sim_device_heard(d, (struct bytes){ f->phy, f->n }, snr_cb, room, &payload, &port);
     if (heard == HEARD_NOT_MINE)
         return;
     s->tally.downlinks++;
     if (heard == HEARD_JOINED) {
         s->tally.joins++;
-        d->joining = true;                               /* for finish(): the first reading follows soon */
+        d->joining = true;    /* for finish(): the first reading follows soon */
     }
     if (port == ORDER_PORT) {
         sim_payload_order(d, &s->world, sim_world_s(&s->world, now), payload);
@@ -206,7 +209,7 @@ void sim_turn_changes(struct sim *s, struct mono now)
     double t_s = sim_world_s(&s->world, now);
     for (u32 i = 0; i < s->devices_n; i++) {
         struct device *d = &s->devices[i];
-        if (d->state != DEVICE_IDLE || !d->kept.joined || d->tries > 0 ||
+        if (d->state != DEVICE_IDLE || !d->kept.joined || d->tries > 0 || d->sent_at.us == 0 ||
             mono_since(now, d->sent_at) < CHANGE_GAP_US || mono_since(d->due, now) < 3 * US_PER_S)
             continue;
         if (sim_payload_mark(d, &s->world, t_s) != d->sent_mark)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What comes out of the stream: a client of GET /v1/stream?kind=uplink (text/event-stream, mostly
- * in chunked coding) that asks of each event when its first copy was sent. Runs in a thread of its own.
+ * in chunked coding) that asks of each event when its first copy was sent. Runs in a thread of its
+ * own.
  */
 #include "sim/inside.h"
 #include "sim/sim.h"
@@ -11,7 +12,8 @@
 
 #define LINE_MAX_BYTES 4096
 
-/* One `data:` line. Only two members matter; the stream's own writer is trusted to write them plainly. */
+/* One `data:` line. Only two members matter; the stream's own writer is trusted to write them
+ * plainly. */
 static void event(struct watch *w, struct str line, struct mono now)
 {
     u64 dev_eui, base;
@@ -19,16 +21,19 @@ static void event(struct watch *w, struct str line, struct mono now)
     u8  eui[8], key[16];
     size_t n;
     i64 fcnt;
-    ptrdiff_t device_at = str_find(line, S("\"device\":\"")), fcnt_at = str_find(line, S("\"fcnt\":"));
+    ptrdiff_t device_at = str_find(line, S("\"device\":\"")),
+              fcnt_at = str_find(line, S("\"fcnt\":"));
     if (device_at < 0 || fcnt_at < 0 || (size_t)device_at + 26 > line.n ||
         !hex_read(eui, 8, &n, (struct str){ line.p + device_at + 10, 16 }) || n != 8)
         return;
     struct str number = { line.p + fcnt_at + 7, 0 };
-    while (number.p + number.n < line.p + line.n && number.p[number.n] >= '0' && number.p[number.n] <= '9')
+    while (number.p + number.n < line.p + line.n && number.p[number.n] >= '0' &&
+           number.p[number.n] <= '9')
         number.n++;
     sim_bench_device(0, &base, &devaddr, key, key);
     dev_eui = get_u64be(eui);
-    if (!str_to_i64(&fcnt, number) || dev_eui < base || dev_eui - base >= w->devices || fcnt < (i64)w->fcnt_base)
+    if (!str_to_i64(&fcnt, number) || dev_eui < base || dev_eui - base >= w->devices ||
+        fcnt < (i64)w->fcnt_base)
         return;
     u64 unique = ((u64)fcnt - w->fcnt_base) * w->devices + (dev_eui - base);
     if (unique >= w->total || w->first_sent_us[unique] == 0)
@@ -88,7 +93,9 @@ static void put_coded(struct watch *w, struct reader *r, char c, struct mono now
     }
     for (u32 i = 0; i < r->size_n; i++) {
         char x = r->size[i];
-        int digit = x >= '0' && x <= '9' ? x - '0' : (x | 32) >= 'a' && (x | 32) <= 'f' ? (x | 32) - 'a' + 10 : -1;
+        int digit = x >= '0' && x <= '9'                 ? x - '0'
+                    : (x | 32) >= 'a' && (x | 32) <= 'f' ? (x | 32) - 'a' + 10
+                                                         : -1;
         if (digit < 0)
             break;
         r->left = r->left * 16 + (u64)digit;
@@ -107,9 +114,12 @@ static int ask(struct watch *w, struct arena *a)
     int fd = sim_http_connect(host, port, a);
     if (fd < 0)
         die("nobody streams at %s", w->url);
-    struct str login = token.n ? str_fmt(a, "Authorization: Bearer %.*s\r\n", STR(str_trim(str_of(token)))) : S("");
-    struct str head  = str_fmt(a, "GET %.*s HTTP/1.1\r\nHost: %.*s:%.*s\r\nAccept: text/event-stream\r\n%.*s\r\n",
-                               STR(path), STR(host), STR(port), STR(login));
+    struct str login =
+        token.n ? str_fmt(a, "Authorization: Bearer %.*s\r\n", STR(str_trim(str_of(token))))
+                : S("");
+    struct str head =
+        str_fmt(a, "GET %.*s HTTP/1.1\r\nHost: %.*s:%.*s\r\nAccept: text/event-stream\r\n%.*s\r\n",
+                STR(path), STR(host), STR(port), STR(login));
     struct timeval patience = { .tv_usec = 200000 };         /* so that `stop` is seen */
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (send(fd, head.p, head.n, MSG_NOSIGNAL) != (ssize_t)head.n)

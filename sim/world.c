@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Seeded chance and the world's clock. Two kinds of chance: a hash of (seed, what, when) for the world,
- * which must answer the same however often it is asked, and a stream for the radio and the people.
+ * Seeded chance and the world's clock. Two kinds of chance: a hash of (seed, what, when) for the
+ * world, which must answer the same however often it is asked, and a stream for the radio and the
+ * people.
  */
 #include "sim/world.h"
 
@@ -95,7 +96,8 @@ double sim_distance_m(struct place a, struct place b)
 
 struct place sim_place_moved(struct place p, double north_m, double east_m)
 {
-    return (struct place){ p.lat + north_m / METRES_PER_DEGREE, p.lon + east_m / east_scale(p.lat) };
+    return (struct place){ p.lat + north_m / METRES_PER_DEGREE,
+                           p.lon + east_m / east_scale(p.lat) };
 }
 
 double sim_battery_pct(u64 salt, bool weak, double t_s)

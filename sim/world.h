@@ -6,8 +6,8 @@
  * The world that is sensed: pure functions of (seed, scene, world second). Nothing here remembers,
  * so the same seed gives the same readings whoever asks and in whatever order.
  *
- * World seconds run `speed` times faster than real ones and repeat every day of 86,400. Children are
- * the exception: their second is a real one, because a walk sped up is a ride on the time stamps.
+ * World seconds run `speed` times faster than real ones and repeat every day of 86,400. Children
+ * are the exception: their second is a real one, for a walk sped up is a ride on the time stamps.
  */
 #include "base/base.h"
 
@@ -37,16 +37,16 @@ struct world {
 #define WORLD_DAY_S 86400.0
 double sim_world_s(const struct world *w, struct mono now);
 double sim_world_hour(const struct world *w, double t_s);          /* time of day, 0 <= h < 24 */
-double sim_cycle_h(double t_s);                                    /* hours into the repeating day */
+double sim_cycle_h(double t_s);    /* hours into the repeating day */
 
 struct place { double lat, lon; };
 double sim_distance_m(struct place a, struct place b);
 struct place sim_place_moved(struct place p, double north_m, double east_m);
 
 /* ------------------------------------------------------------------ the sky */
-double sim_sky_mm_h(const struct world *w, struct place p, double t_s);          /* water, as rain or snow */
+double sim_sky_mm_h(const struct world *w, struct place p, double t_s); /* water, as rain or snow */
 double sim_sky_celsius(const struct world *w, struct place p, double t_s);
-double sim_sky_snow_share(const struct world *w, struct place p, double t_s);    /* 0 rain .. 1 snow */
+double sim_sky_snow_share(const struct world *w, struct place p, double t_s); /* 0 rain .. 1 snow */
 double sim_sky_snow_cm_h(const struct world *w, struct place p, double t_s);
 double sim_sky_snow_depth_cm(const struct world *w, struct place p, double t_s);
 double sim_sky_humidity_pct(const struct world *w, struct place p, double t_s);
@@ -63,8 +63,9 @@ struct gauge {
     double       peak_h;        /* from the first rise to the peak */
     bool         faulty;        /* its sensor jumps to 27.95 m for a while */
 };
-double sim_river_level_m(const struct world *w, const struct gauge *g, double t_s);     /* the water */
-double sim_river_reading_m(const struct world *w, const struct gauge *g, double t_s);   /* the sensor */
+double sim_river_level_m(const struct world *w, const struct gauge *g, double t_s);  /* the water */
+/* the sensor */
+double sim_river_reading_m(const struct world *w, const struct gauge *g, double t_s);
 /* Base, rise and times of a gauge on the river of that name. */
 void sim_river_settle(struct gauge *g, struct str river, double km);
 
@@ -76,15 +77,16 @@ struct pump_reading {
     bool   on, snowfall;
     double kpa, amperes, celsius, well_m;     /* well: water below ground */
 };
-struct pump_reading sim_pump_reading(const struct world *w, const struct pump *p, enum pump_order order,
-                                     double t_s);
-bool sim_pump_wants(const struct world *w, const struct pump *p, double t_s);    /* its own control */
+struct pump_reading sim_pump_reading(const struct world *w, const struct pump *p,
+                                     enum pump_order order, double t_s);
+bool sim_pump_wants(const struct world *w, const struct pump *p, double t_s);  /* its own control */
 bool sim_pump_snowfall(const struct world *w, const struct pump *p, double t_s);
 
 /* ------------------------------------------------------------------ streets and fields */
 bool sim_spot_occupied(const struct world *w, u64 salt, double t_s);
 struct paddy_reading { double level_m, celsius; };
-struct paddy_reading sim_paddy_reading(const struct world *w, struct place at, u64 salt, double t_s);
+struct paddy_reading sim_paddy_reading(const struct world *w, struct place at, u64 salt,
+                                       double t_s);
 
 /* A child: a home, a school, a walk of a few straight streets. Real seconds since the start. */
 struct child { struct place home, school; u64 salt; };
