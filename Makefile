@@ -28,20 +28,23 @@ build:                           ## build build/hotaru (and the screens inside i
 	@$(MAKE) --no-print-directory $V/hotaru
 
 $V/hotaru: $(call obj,$(PARTS)) $V/embedded.o
-	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+	@echo "  ld $@"
+	@$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 $V/unit: $(call obj,$(filter-out $(MAIN),$(PARTS)) $(TESTS)) $V/embedded.o $V/hotaru
-	$(CC) $(CFLAGS) $(SAN) -o $@ $(filter %.o,$^) $(LIBS)
+	@echo "  ld $@"
+	@$(CC) $(CFLAGS) $(SAN) -o $@ $(filter %.o,$^) $(LIBS)
 
 $V/o/%_test.o: ALL += -DHOTARU_SOURCE='"$(CURDIR)"' -DHOTARU_BUILD='"$(CURDIR)/$V"'
 $V/o/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SAN) $(ALL) $(SANWARN) -MMD -MP -c -o $@ $<
+	@echo "  cc $@"
+	@$(CC) $(CFLAGS) $(SAN) $(ALL) $(SANWARN) -MMD -MP -c -o $@ $<
 
 $V/embedded.o: $(EMBED) dist/embed.sh Makefile
 	@mkdir -p $(@D)
-	dist/embed.sh . $(EMBED) > $V/embedded.S
-	$(CC) -c -o $@ $V/embedded.S
+	@dist/embed.sh . $(EMBED) > $V/embedded.S
+	@$(CC) -c -o $@ $V/embedded.S
 
 -include $(shell find $V/o -name '*.d' 2>/dev/null)
 include dist/verbs.mk

@@ -228,6 +228,7 @@ struct env {
     struct profiles profiles;
     struct mac    *mac;
     struct codecs *codecs;
+    double sim_speed;        /* an hour of the simulated world is 1/sim_speed of ours; 1 or 0: no matter */
     i64  last_id;            /* the highest event id given */
     bool open;               /* a transaction is open */
     enum err failed;         /* the first error of the store in this batch: nothing of it is acknowledged */

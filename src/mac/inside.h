@@ -4,6 +4,8 @@
 
 #include "mac/mac.h"
 
+#include <math.h>
+
 #define WRAPPED 24                    /* a 16-byte key under RFC 3394 */
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */
@@ -15,6 +17,10 @@
 #define REFUSAL_SLOTS 16
 #define REFUSAL_SLOTS_NOBODY 256
 
+#define NOWHERE INT32_MIN
+static inline i32 degrees_to_e7(double d) { return d == d ? (i32)(d * 1e7 + (d < 0 ? -0.5 : 0.5)) : NOWHERE; }
+static inline double degrees_of_e7(i32 e7) { return e7 == NOWHERE ? (double)NAN : e7 / 1e7; }
+
 enum which_key { KEY_F_NWK_S_INT, KEY_S_NWK_S_INT, KEY_NWK_S_ENC, KEY_APP_S, SESSION_KEYS };
 
 /* A device, as long as the process lives. ~130 bytes; a million of them is the aim (B6). */
@@ -24,7 +30,7 @@ struct device {
     u32 tenant;
     u32 session[2];                   /* [0] current, [1] pending; MAC_NONE */
     u32 name;                         /* offset in mac->names */
-    float latitude, longitude;
+    i32 latitude_e7, longitude_e7;    /* degrees * 10^7: a centimetre; NOWHERE: not given */
     u32 join_nonce;                   /* the highest ever given */
     u32 batch;                        /* the batch that touched it last: it has an undo copy */
     u16 profile;

@@ -2,8 +2,6 @@
 /* Pools, the undo of a batch, and the rows that are written behind. */
 #include "mac/inside.h"
 
-#include <math.h>
-
 void *pool_at(void **pool, u32 *n, u32 *room, size_t size)
 {
     if (*n == *room) {
@@ -41,8 +39,8 @@ struct device_ref device_ref(const struct env *env, u32 index)
                                 .index     = index,
                                 .profile   = &env->profiles.list[d->profile],
                                 .name      = name_of(env->mac, d->name),
-                                .latitude  = (double)d->latitude,
-                                .longitude = (double)d->longitude,
+                                .latitude  = degrees_of_e7(d->latitude_e7),
+                                .longitude = degrees_of_e7(d->longitude_e7),
                                 .simulated = d->simulated };
 }
 

@@ -36,8 +36,8 @@ static enum err load_device(struct env *env, struct db_query *q, struct str *why
                           .tenant      = (u32)db_i64(q, 0),
                           .session     = { MAC_NONE, MAC_NONE },
                           .name        = name_add(mac, db_str(q, 3)),
-                          .latitude    = (float)double_or_nan(q, 7),
-                          .longitude   = (float)double_or_nan(q, 8),
+                          .latitude_e7 = degrees_to_e7(double_or_nan(q, 7)),
+                          .longitude_e7 = degrees_to_e7(double_or_nan(q, 8)),
                           .join_nonce  = (u32)db_i64(q, 10),
                           .profile     = (u16)p->number,
                           .battery_pct = -1,
@@ -141,6 +141,9 @@ static enum err last_ids(struct env *env)
         if (err != OK && err != ERR_NOT_FOUND)
             return err;
     }
+    /* Downlinks have ids too, but to ask each device for its newest would take seconds: all of them
+     * were given before now. */
+    env->last_id = MAX(env->last_id, env_clock(env).us);
     return OK;
 }
 
@@ -351,8 +354,8 @@ u32 registry_add_device(struct env *env, const struct device_new *n)
     d->tenant      = (u32)n->tenant;
     d->join_eui    = n->join_eui;
     d->name        = name_add(mac, n->name);
-    d->latitude    = (float)n->latitude;
-    d->longitude   = (float)n->longitude;
+    d->latitude_e7  = degrees_to_e7(n->latitude);
+    d->longitude_e7 = degrees_to_e7(n->longitude);
     d->profile     = (u16)n->profile->number;
     d->simulated   = n->simulated;
     d->has_nwk_key = n->has_nwk_key;

@@ -168,7 +168,8 @@ static enum err start_mac(struct env *env, const struct settings *s, struct str 
 enum err engine_open(struct env *env, const struct settings *s, struct str *why, struct arena *boot)
 {
     *env = (struct env){ .now = world_now, .clock = world_clock, .random = world_random,
-                         .event = arena_make(1 << 16), .batch = arena_make(1 << 20) };
+                         .event = arena_make(1 << 16), .batch = arena_make(1 << 20),
+                         .sim_speed = (double)s->number[SET_speed] };
     enum err err = sys_folder_make(s->text[SET_data].p);
     if (err != OK) {
         *why = str_fmt(boot, "the data folder %.*s cannot be made", STR(s->text[SET_data]));
@@ -185,7 +186,7 @@ enum err engine_open(struct env *env, const struct settings *s, struct str *why,
     if ((err = first_token(env, s, boot)) == OK)
         err = flow_commit(env);
     flow_done(env);
-    return err;
+    return err == OK ? db_idle(env->db, 0) : err;      /* a whole checkpoint, and the reserve, before the first answer */
 }
 
 void engine_close(struct env *env)

@@ -60,6 +60,10 @@ static void store_failed(struct daemon *d, enum err err)
         d->full = true;
         return;
     }
+    if (err == ERR_BUSY) {                             /* PostgreSQL, SQLSTATE 40001: nothing happened, the next batch may go */
+        log_line(LOG_WARN, "store busy: a batch was refused and not acknowledged");
+        return;
+    }
     log_line(LOG_ERROR, "store failed: %s; stopping, so that a restart reads what is on the disk", err_words(err));
     d->exit_code = 75;
     loop_stop(d->loop);

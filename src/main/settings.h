@@ -19,11 +19,11 @@
     X(window_ms,       NUMBER,  "200",           "ms", 10, 2000,          "how long further copies of a frame are waited for before the answer") \
     X(keys_cached,     NUMBER,  "16384",         "",   64, 1048576,       "expanded session keys in memory; a power of two, about 700 bytes each") \
     X(http_threads,    NUMBER,  "2",             "",   1, 64,             "threads that read for the screens and the API") \
-    X(wal_mb,          NUMBER,  "256",           "MB", 4, 4096,           "the log is folded into the store when it is larger, even under load") \
+    X(wal_mb,          NUMBER,  "48" ,           "MB", 4, 4096,           "the log is folded into the store when it is larger, even under load") \
     X(receive_mb,      NUMBER,  "32",            "MB", 1, 1024,           "datagrams that may wait in the kernel")    \
     X(city_ja,         TEXT,    "富山市",        "",   0, 0,              "name of the city")                         \
     X(city_en,         TEXT,    "Toyama City",   "",   0, 0,              "name of the city in English")              \
-    X(speed,           NUMBER,  "1",             "",   1, 600,            "how fast the simulated world goes; only shown") \
+    X(speed,           NUMBER,  "1",             "",   1, 600,            "how fast the world of simulated devices goes: shown, and used to judge their changes") \
     X(dev,             FLAG,    "no",            "",   0, 0,              "no login for callers of this machine; refused on other addresses")
 
 enum setting_kind { SETTING_TEXT, SETTING_HEX, SETTING_NUMBER, SETTING_FLAG };

@@ -33,13 +33,13 @@ static bool last_good(double *value, struct wall *at, const struct reading *r, c
            wall_read(at, json_str(json_get(from, S("observedAt")), arena));
 }
 
-static void judge_change(struct field *f, const struct reading *r, struct arena *arena)
+static void judge_change(struct field *f, const struct reading *r, double sim_speed, struct arena *arena)
 {
-    double      before;
+    double      before, speed = r->device.simulated && sim_speed > 1 ? sim_speed : 1;
     struct wall at;
     if (isnan(f->rule->rate_per_h) || !last_good(&before, &at, r, f->rule, arena))
         return;
-    double hours = MAX((double)(r->observed.us - at.us) / 3.6e9, RATE_FLOOR_H);
+    double hours = MAX((double)(r->observed.us - at.us) / 3.6e9, RATE_FLOOR_H) * speed;
     double rate  = fabs(f->number - before) / hours;
     if (rate > f->rule->rate_per_h)
         mark(f, FLAG_CHANGE, str_fmt(arena, "%+.3g in %.0f min; more than %g an hour is not believed",
@@ -53,7 +53,7 @@ enum err quality_judge(struct env *env, struct reading *reading)
         if (f->kind == FIELD_MISSING)
             mark(f, FLAG_MISSING, f->text);
         else if (f->kind == FIELD_NUMBER && f->rule && !judge_range(f, &env->event))
-            judge_change(f, reading, &env->event);
+            judge_change(f, reading, env->sim_speed, &env->event);
     }
     return OK;
 }
