@@ -17,7 +17,7 @@ CFLAGS  ?= -O2 -g
 ALL     := -std=c11 -D_GNU_SOURCE -DHOTARU_VERSION='"$(VERSION)"' -Wall -Wextra -Wshadow -Wconversion -Werror \
            -Wstrict-prototypes -fno-omit-frame-pointer -Isrc -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # gcc's sanitizers see a null where there is none (base/arena.c, vsnprintf twice).
-SANWARN  = $(if $(SAN),-Wno-format-truncation)
+SANWARN  = $(if $(SAN),$(if $(findstring gcc,$(CC)),-Wno-format-truncation))
 LIBS     = $(shell pkg-config --libs $(PKGS)) -lm -lpthread -ldl
 obj      = $(patsubst %.c,$V/o/%.o,$1)
 

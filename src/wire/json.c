@@ -854,7 +854,7 @@ static inline bool harmless(char c) { return plain(c) && c != '<' && c != '>' &&
 
 static void put_quoted(struct text *t, struct str s)
 {
-    const char *p = s.p, *end = s.p + s.n, *run = p;
+    const char *p = s.n ? s.p : "", *end = p + s.n, *run = p;     /* an empty view may point nowhere */
 
     text_char(t, '"');
     while (p < end) {
