@@ -139,7 +139,7 @@ function frames(d) {
         });
         const drop = i % 17 === 4 ? DROPS[i % 2] : null;
         const base = { id: 9e6 - i, time: iso(t), confirmed: i % 6 === 0, dr: 5, freq_hz: [923200000, 923400000, 922600000][i % 3],
-            copies: d.personal ? [] : copies, drop: drop ? drop[0] : null, words: drop ? drop[1] : '', state: null, reason: '', mac: '' };
+            copies: d.personal ? [] : copies, drop: drop ? drop[0] : null, words: drop ? drop[1] : '', state: null, reason: drop ? 'counter 12 was 13' : '', mac: '' };
         if (i === 49) list.push({ ...base, direction: 'join', fcnt: null, fport: null, size: 23 });
         else if (i % 9 === 3) list.push({ ...base, direction: 'down', fcnt: Math.floor(d.fcnt / 40), fport: 10, size: 1, drop: null, words: '', copies: copies.slice(0, 1).map((c) => ({ ...c, rssi_dbm: undefined, snr_db: undefined })),
             state: ['accepted', 'failed', 'unknown'][i % 3], reason: i % 3 === 1 ? 'TOO_LATE: the gateway had it 12 ms too late' : '' });
@@ -165,7 +165,7 @@ function series(d, query) {
     return { attr: f[0], unit: f[1], points: points.slice(-Number(query.get('limit') || 1000)) };
 }
 
-const DOWNLINKS = ['queued', 'offered', 'accepted', 'failed', 'expired', 'unknown'];
+const DOWNLINKS = ['queued', 'offered', 'accepted', 'failed', 'expired', 'unknown', 'confirmed'];
 function downlinks(d) {
     if (d.kind !== 'snow' || !d.last) return [];
     return DOWNLINKS.map((state, i) => ({ id: 500 - i, fport: 10, size: 1, confirmed: i % 2 === 0, state,
@@ -202,6 +202,8 @@ function findings() {
         else if (d.state === 'never') list.push({ severity: 'silent', kind: 'device_never', subject: of(d), since: iso(Date.now() - 6 * 86400e3), value: null, unit: null,
             ja: '登録されてから一度も届いていません。', en: 'Never heard since it was registered.' });
     }
+    list.push({ severity: 'attention', kind: 'frames_refused', subject: { type: 'entity', id: 'urn:hotaru:group:frames_refused:other', name: '消雪 新庄 4 号 … (23)' },
+        since: iso(Date.now() - 90 * MIN), value: null, unit: null, ja: '23 台の電文を受け付けていません: 消雪 新庄 4 号、消雪 堀川 9 号、水田 八尾 2 ほか。', en: '23 devices have frames refused: 消雪 新庄 4 号, 消雪 堀川 9 号, 水田 八尾 2 and others.' });
     const order = ['wrong', 'attention', 'silent'];
     return list.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
 }

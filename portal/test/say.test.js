@@ -118,3 +118,9 @@ test('every refusal of the server has Japanese words', () => {
     try { header = readFileSync(new URL('../../src/core/core.h', import.meta.url), 'utf8'); } catch { return; }
     for (const [, drop] of header.matchAll(/X\((DROP_\w+),/g)) assert.ok(`drop.${drop}` in JA, drop);
 });
+
+test('every state of a downlink has words', () => {
+    let header;
+    try { header = readFileSync(new URL('../../src/core/core.h', import.meta.url), 'utf8'); } catch { return; }
+    for (const [, state] of header.matchAll(/X\(DOWN_\w+,\s+"(\w+)"/g)) assert.ok(`dl.${state}` in JA, state);
+});

@@ -191,7 +191,7 @@ function framesSection(ctx, frames, all, show_all) {
     if (!frames.length) return section(ctx.t('device.frames'), 'frames', empty(ctx.t('device.noframes')));
     const shown = all ? frames : frames.slice(0, FRAMES_FIRST);
     return section(ctx.t('device.frames'), 'frames', table(ctx, {
-        id: 'frame-table', caption: ctx.t('device.frames'), hideCaption: true, rows: shown, key: (f) => `${f.id} ${f.direction}`,
+        id: 'frame-table', caption: ctx.t('device.frames'), hideCaption: true, rows: shown, key: (f) => `${f.id} ${f.direction} ${f.drop || ''}`,
         rowClass: (f) => f.drop ? 'refused' : null,
         columns: [
             { head: ctx.t('f.time'), header: true, class: 'wide', cell: (f) => [direction(ctx, f), ' ', age(ctx, f.time, { none: 'age.none' })] },
@@ -219,7 +219,7 @@ function result(ctx, f) {
     return [
         f.drop ? h('span', { class: 'drop' }, h('span', { 'aria-hidden': 'true' }, '▲ '),
             `${ctx.t('frame.dropped')}: `, dropWords(ctx, f),
-            h('span', { class: 'mono sub' }, f.drop))
+            h('span', { class: 'sub' }, h('span', { class: 'mono' }, f.drop), f.reason ? ` ${f.reason}` : null))
             : f.state ? downlinkState(ctx, f.state, f.reason)
                 : h('span', {}, ctx.t('frame.taken')),
         f.confirmed ? h('span', { class: 'sub' }, ctx.t('f.confirmed')) : null,

@@ -5,6 +5,7 @@ import { age, battery, empty, mark, name, simulatedTag, table } from '../parts.j
 import * as say from '../say.js';
 
 const STEP = 50;
+const MOST = 1000;        /* what the server gives at once; beyond it, search */
 
 export function devicesScreen(ctx, path, query) {
     const q = query.get('q') || '';
@@ -36,10 +37,10 @@ export function devicesScreen(ctx, path, query) {
                     : q ? null : ctx.t('devices.total', { n: say.count(data.total) })),
             data.devices.length ? list(ctx, data.devices)
                 : q ? empty(ctx.t('devices.none', { q })) : empty(ctx.t('devices.empty')),
-            data.devices.length < data.total ? h('button', {
+            data.devices.length < Math.min(data.total, MOST) ? h('button', {
                 type: 'button', class: 'more', 'data-key': 'more',
-                onclick: () => { limit += STEP; ctx.reload(); },
-            }, ctx.t('devices.more', { n: Math.min(STEP, data.total - data.devices.length) })) : null,
+                onclick: () => { limit = Math.min(limit + STEP, MOST); ctx.reload(); },
+            }, ctx.t('devices.more', { n: Math.min(STEP, data.total - data.devices.length, MOST - data.devices.length) })) : null,
         ],
     };
 }
@@ -51,9 +52,9 @@ function list(ctx, devices) {
             { head: ctx.t('f.name'), header: true, class: 'wide', cell: (d) => [
                 h('a', { class: 'rowlink', href: `#/device/${encodeURIComponent(d.dev_eui)}` },
                     name(ctx, d.name || d.dev_eui))] },
-            { head: ctx.t('f.state'), cell: (d) => [mark(ctx, d.state), ' ', simulatedTag(ctx, d.simulated)] },
+            { head: ctx.t('f.state'), class: 'tight', cell: (d) => [mark(ctx, d.state), ' ', simulatedTag(ctx, d.simulated)] },
             { head: ctx.t('f.heard'), cell: (d) => age(ctx, d.last_heard) },
-            { head: ctx.t('f.kind'), cell: (d) => ctx.kind(d.kind) },
+            { head: ctx.t('f.kind'), class: 'tight', cell: (d) => ctx.kind(d.kind) },
             { head: ctx.t('f.battery'), class: 'num', cell: (d) => battery(ctx, d.battery_pct) },
             { head: ctx.t('f.deveui'), class: 'desk', cell: (d) => h('span', { class: 'mono' }, d.dev_eui) },
         ],

@@ -53,7 +53,7 @@ function list(ctx, gateways, wanted) {
             { head: ctx.t('f.name'), header: true, class: 'wide', cell: (g) => [
                 h('span', { class: 'strong' }, name(ctx, g.name || g.eui)), ' ',
                 h('span', { class: 'mono sub' }, g.eui)] },
-            { head: ctx.t('f.state'), cell: (g) => [mark(ctx, g.state), ' ', simulatedTag(ctx, g.simulated)] },
+            { head: ctx.t('f.state'), class: 'tight', cell: (g) => [mark(ctx, g.state), ' ', simulatedTag(ctx, g.simulated)] },
             { head: ctx.t('f.seen'), cell: (g) => age(ctx, g.last_seen) },
             { head: ctx.t('f.load'), cell: (g) => load(ctx, g) },
             { head: ctx.t('f.rxok'), class: 'num', cell: (g) => say.count(g.rx_ok_hour) },

@@ -70,7 +70,7 @@ function group(ctx, whole, severity, findings) {
 }
 
 function finding(ctx, f) {
-    const href = hrefOf(f.subject);
+    const href = hrefOf(f);
     const body = [
         h('span', { class: 'finding-head' },
             h('span', { class: 'finding-name' }, name(ctx, f.subject.name || f.subject.id)),
@@ -89,10 +89,16 @@ function finding(ctx, f) {
         href ? h('a', { class: 'finding', href }, body) : h('div', { class: 'finding' }, body));
 }
 
-function hrefOf(subject) {
+/* A line that speaks for many (the server groups more than twenty) leads to where they all stand. */
+const MANY = {
+    gateway_silent: '#/gateways', device_silent: '#/map', device_never: '#/map', reading_suspect: '#/map',
+    battery_low: '#/devices', frames_refused: '#/devices', downlink_failed: '#/devices',
+};
+
+function hrefOf({ kind, subject }) {
     if (subject.type === 'device') return `#/device/${encodeURIComponent(subject.id)}`;
     if (subject.type === 'gateway') return `#/gateways/${encodeURIComponent(subject.id)}`;
-    return null;
+    return MANY[kind] || null;
 }
 
 function word(ctx, key, otherwise) {
