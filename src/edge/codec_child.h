@@ -14,7 +14,7 @@
  *     codec_child_readable(child, mono)    when its descriptor is
  *     codec_child_tick(child, mono)        every 10 ms while calls wait, else every second
  *
- * A call that takes more than 50 ms of CPU, a quarter of a second, or 128 MB kills the child. The
+ * A call that takes more than 50 ms of CPU, a second, or 128 MB kills the child. The
  * call is answered with the reason; the calls behind it are asked again of the next child and do
  * not notice. A codec that killed three children rests for a minute, then twice as long each time.
  *
