@@ -37,7 +37,8 @@ void page_begin(struct page *page, struct call *call)
 void page_answer(struct page *page, struct call *call, int status)
 {
     if (page->text.bad)
-        answer_problem(call, 500, "answer too large", S("the answer is larger than 8 MiB: ask for less at once"));
+        answer_problem(call, 500, "answer too large",
+                       S("the answer is larger than 8 MiB: ask for less at once"));
     else if (!json_out_good(&page->out))
         answer_problem(call, 500, "answer broken", S("the page was not written whole"));
     else
@@ -87,6 +88,14 @@ void member_words(struct json_out *o, struct str key, struct str words)
         json_member_null(o, key);
 }
 
+void member_count(struct json_out *o, struct str key, i64 n)
+{
+    if (n < 0)
+        json_member_null(o, key);
+    else
+        json_member_i64(o, key, n);
+}
+
 const struct json *stored_object(struct str text, struct arena *arena)
 {
     const struct json *doc;
@@ -101,7 +110,8 @@ const struct json *stored_object(struct str text, struct arena *arena)
 
 static void refuse(struct call *call, struct str name, struct str words)
 {
-    answer_problem(call, 400, "wrong parameter", str_fmt(call->rq->arena, "%.*s: %.*s", STR(name), STR(words)));
+    answer_problem(call, 400, "wrong parameter",
+                   str_fmt(call->rq->arena, "%.*s: %.*s", STR(name), STR(words)));
 }
 
 bool query_i64(struct call *call, struct str name, i64 otherwise, i64 least, i64 most, i64 *out)
@@ -112,7 +122,9 @@ bool query_i64(struct call *call, struct str name, i64 otherwise, i64 least, i64
         return true;
     if (str_to_i64(out, text) && *out >= least && *out <= most)
         return true;
-    refuse(call, name, str_fmt(call->rq->arena, "a whole number from %lld to %lld", (long long)least, (long long)most));
+    refuse(call, name,
+           str_fmt(call->rq->arena, "a whole number from %lld to %lld", (long long)least,
+                   (long long)most));
     return false;
 }
 
@@ -129,7 +141,8 @@ bool param_eui(struct call *call, int at, u64 *out)
 {
     u8 eui[8];
     size_t n;
-    if (call->rq->param[at].n == 16 && hex_read(eui, sizeof eui, &n, call->rq->param[at]) && n == sizeof eui) {
+    if (call->rq->param[at].n == 16 && hex_read(eui, sizeof eui, &n, call->rq->param[at]) &&
+        n == sizeof eui) {
         *out = get_u64be(eui);
         return true;
     }

@@ -16,7 +16,6 @@
 #define GROUP_NAMES    3
 #define DEVICES_MAX    200000
 #define ROWS_MAX       2000                    /* of each other query */
-#define BATTERY_LOW    20
 
 /*  kind               word               severity     the device's noun in a group's words: ja, en */
 #define KINDS(X)                                                                                                       \
@@ -27,7 +26,7 @@
                                                        "gateways were never heard since they were registered")         \
     X(DEVICE_NEVER,    "device_never",    "silent",    "台が登録から一度も届いていません",                             \
                                                        "devices were never heard since they were registered")          \
-    X(BATTERY_LOW_PCT, "battery_low",     "attention", "台の電池が残り少なくなっています", "batteries run low")         \
+    X(BATTERY,         "battery_low",     "attention", "台の電池が残り少なくなっています", "batteries run low")         \
     X(SUSPECT_OTHER,   "reading_suspect", "attention", "件の値が疑わしい状態です", "values are doubtful")              \
     X(REFUSED,         "frames_refused",  "attention", "台の電文を受け付けていません", "devices have frames refused")  \
     X(DOWNLINK_FAILED, "downlink_failed", "attention", "台への送信に失敗しています", "devices could not be sent to")
@@ -54,18 +53,28 @@ struct finding {
     struct str id, name, value, unit, ja, en;  /* value: a number as written, or empty */
 };
 
-struct findings { struct call *call; struct arena *arena; struct finding *first; size_t n; i64 now_us; struct device_rows devices; };
+struct findings {
+    struct call *call;
+    struct arena *arena;
+    struct finding *first;
+    size_t n;
+    i64 now_us;
+    struct device_rows devices;
+};
 
-static struct finding *add(struct findings *f, enum kind kind, const char *type, struct str id, struct str name, i64 since_us)
+static struct finding *add(struct findings *f, enum kind kind, const char *type, struct str id,
+                           struct str name, i64 since_us)
 {
     struct finding *x = arena_new(f->arena, struct finding);
-    *x = (struct finding){ .next = f->first, .kind = kind, .type = type, .id = id, .name = name, .since_us = since_us };
+    *x = (struct finding){ .next = f->first, .kind = kind, .since_us = since_us, .type = type,
+                           .id = id, .name = name };
     f->first = x;
     f->n++;
     return x;
 }
 
-static struct finding *add_device(struct findings *f, enum kind kind, const struct device_row *d, i64 since_us)
+static struct finding *add_device(struct findings *f, enum kind kind, const struct device_row *d,
+                                  i64 since_us)
 {
     struct finding *x = add(f, kind, "device", eui_text(f->arena, d->dev_eui), d->name, since_us);
     x->river = d->profile && str_eq(d->profile->kind, S("river"));
@@ -91,11 +100,13 @@ static void judge_device(struct findings *f, const struct device_row *d)
     } else if (state == STATE_SILENT) {
         struct finding *x = add_device(f, KIND_DEVICE_SILENT, d, d->heard_us);
         int every_s = d->profile ? d->profile->interval_s : 3600;
-        x->ja = str_fmt(f->arena, "更新が止まっています（ふだんは %.*s）。", STR(every_words(f->arena, every_s, true)));
-        x->en = str_fmt(f->arena, "Nothing arrives any more; usually %.*s.", STR(every_words(f->arena, every_s, false)));
+        x->ja = str_fmt(f->arena, "更新が止まっています（ふだんは %.*s）。",
+                        STR(every_words(f->arena, every_s, true)));
+        x->en = str_fmt(f->arena, "Nothing arrives any more; usually %.*s.",
+                        STR(every_words(f->arena, every_s, false)));
     }
-    if (d->battery_pct >= 0 && d->battery_pct < BATTERY_LOW) {
-        struct finding *x = add_device(f, KIND_BATTERY_LOW_PCT, d, d->heard_us);
+    if (d->battery_pct >= 0 && d->battery_pct < BATTERY_LOW_PCT) {
+        struct finding *x = add_device(f, KIND_BATTERY, d, d->heard_us);
         x->value = str_fmt(f->arena, "%d", d->battery_pct);
         x->unit  = S("P1");
         x->ja    = S("電池が残り少なくなっています。");
@@ -116,10 +127,10 @@ static enum err find_devices(struct findings *f)
 static struct str limits_words(struct arena *arena, const struct profile_field *rule)
 {
     struct text t = text_make(arena, 128);
-    if (rule->min == rule->min)
+    if (!isnan(rule->min))
         text_fmt(&t, "%g", rule->min);
     text_put(&t, S("〜"));
-    if (rule->max == rule->max)
+    if (!isnan(rule->max))
         text_fmt(&t, "%g", rule->max);
     return text_str(&t);
 }
@@ -136,8 +147,9 @@ static struct str flag_ja(struct arena *arena, const struct profile_field *rule,
     return str_fmt(arena, "%.*sの値に印（%.*s）が付いています。", STR(rule->ja), STR(flag));
 }
 
-static void judge_attribute(struct findings *f, const struct device_row *d, const struct profile_field *rule,
-                            const struct json *attribute, i64 modified_us, struct arena *scratch)
+static void judge_attribute(struct findings *f, const struct device_row *d,
+                            const struct profile_field *rule, const struct json *attribute,
+                            i64 modified_us, struct arena *scratch)
 {
     struct str  flag = str_copy(f->arena, attribute_flag(attribute, scratch));
     struct str  reason = attribute_text(attribute, S("qualityReason"), scratch);
@@ -157,9 +169,11 @@ static void judge_attribute(struct findings *f, const struct device_row *d, cons
 /* The stored text is searched before it is read: flags are rare. */
 static enum err find_suspects(struct findings *f)
 {
-    struct db_query *q = db_query(f->call->db, "SELECT attributes, modified_us FROM entity WHERE tenant = $1 AND "
-                                               "(attributes LIKE '%\"qualityReason\"%' OR attributes LIKE '%\"value\":\"*\"%') "
-                                               "ORDER BY id LIMIT $2");
+    struct db_query *q = db_query(
+        f->call->db,
+        "SELECT attributes, modified_us FROM entity WHERE tenant = $1 AND "
+        "(attributes LIKE '%\"qualityReason\"%' OR attributes LIKE '%\"value\":\"*\"%') "
+        "ORDER BY id LIMIT $2");
     struct arena scratch = arena_make(16 * 1024);
     enum err err;
     db_bind_i64(q, 1, (i64)f->call->tenant);
@@ -170,7 +184,8 @@ static enum err find_suspects(struct findings *f)
         const struct device_row *d = devices_find(&f->devices, entity_device(attributes, &scratch));
         for (size_t i = 0; d && !d->personal && i < d->profile->fields_count; i++) {
             const struct profile_field *rule = &d->profile->fields[i];
-            judge_attribute(f, d, rule, json_get(attributes, field_attribute(rule)), db_i64(q, 1), &scratch);
+            judge_attribute(f, d, rule, json_get(attributes, field_attribute(rule)), db_i64(q, 1),
+                            &scratch);
         }
     }
     arena_free(&scratch);
@@ -184,10 +199,11 @@ struct silents { struct silent *list; size_t n; };
 
 static enum err load_silent(struct silents *out, struct findings *f)
 {
-    struct db_query *q = db_query(f->call->db, "SELECT g.eui, g.name, g.created_us, s.last_seen_us FROM gateway g "
-                                               "LEFT JOIN gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui "
-                                               "WHERE g.tenant = $1 AND (s.last_seen_us IS NULL OR s.last_seen_us < $2) "
-                                               "ORDER BY g.eui LIMIT $3");
+    struct db_query *q = db_query(
+        f->call->db, "SELECT g.eui, g.name, g.created_us, s.last_seen_us FROM gateway g "
+                     "LEFT JOIN gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui "
+                     "WHERE g.tenant = $1 AND (s.last_seen_us IS NULL OR s.last_seen_us < $2) "
+                     "ORDER BY g.eui LIMIT $3");
     enum err err;
     *out = (struct silents){ arena_array(f->arena, struct silent, ROWS_MAX), 0 };
     db_bind_i64(q, 1, (i64)f->call->tenant);
@@ -195,15 +211,17 @@ static enum err load_silent(struct silents *out, struct findings *f)
     db_bind_i64(q, 3, ROWS_MAX);
     while ((err = db_step(q)) == OK)
         out->list[out->n++] = (struct silent){ (u64)db_i64(q, 0), str_copy(f->arena, db_str(q, 1)),
-                                               db_is_null(q, 3) ? 0 : db_i64(q, 3), db_i64(q, 2), 0 };
+                                               column_or(q, 3, 0), db_i64(q, 2),
+                                               0 };
     return err;
 }
 
 /* How many devices were last heard through each of them: the first copy of their last uplink. */
 static enum err count_served(struct silents *silents, struct findings *f)
 {
-    struct db_query *q = db_query(f->call->db, "SELECT u.radio FROM device_state s JOIN uplink u ON u.tenant = s.tenant AND "
-                                               "u.id = s.last_uplink WHERE s.tenant = $1 LIMIT $2");
+    struct db_query *q = db_query(
+        f->call->db, "SELECT u.radio FROM device_state s JOIN uplink u ON u.tenant = s.tenant AND "
+                     "u.id = s.last_uplink WHERE s.tenant = $1 LIMIT $2");
     enum err err;
     db_bind_i64(q, 1, (i64)f->call->tenant);
     db_bind_i64(q, 2, DEVICES_MAX);
@@ -220,15 +238,16 @@ static enum err count_served(struct silents *silents, struct findings *f)
 static void judge_gateway(struct findings *f, const struct silent *g)
 {
     bool never = g->seen_us <= 0;
-    struct finding *x = add(f, never ? KIND_GATEWAY_NEVER : KIND_GATEWAY_SILENT, "gateway", eui_text(f->arena, g->eui), g->name,
+    struct finding *x = add(f, never ? KIND_GATEWAY_NEVER : KIND_GATEWAY_SILENT, "gateway",
+                            eui_text(f->arena, g->eui), g->name,
                             never ? g->created_us : g->seen_us);
     if (never) {
         x->ja = S("登録されてから一度も届いていません。");
         x->en = S("Never heard since it was registered.");
     } else if (g->serves > 0) {
         x->ja = str_fmt(f->arena, "受信が止まっています。最後にここを通った機器は %zu 台です。", g->serves);
-        x->en = str_fmt(f->arena, "The gateway is silent; %zu device%s last heard through it.", g->serves,
-                        g->serves == 1 ? " was" : "s were");
+        x->en = str_fmt(f->arena, "The gateway is silent; %zu device%s last heard through it.",
+                        g->serves, g->serves == 1 ? " was" : "s were");
     } else {
         x->ja = S("受信が止まっています。");
         x->en = S("The gateway is silent.");
@@ -288,11 +307,13 @@ static void judge_refusals(struct findings *f, struct db_query *q)
     const struct device_row *d = devices_find(&f->devices, (u64)db_i64(q, 0));
     struct str word = str_copy(f->arena, db_str(q, 1));
     struct finding *x = d ? add_device(f, KIND_REFUSED, d, db_i64(q, 3))
-                          : add(f, KIND_REFUSED, "entity", str_fmt(f->arena, "urn:hotaru:refused:%.*s", STR(word)),
+                          : add(f, KIND_REFUSED, "entity",
+                                str_fmt(f->arena, "urn:hotaru:refused:%.*s", STR(word)),
                                 S("登録のない機器 / not registered"), db_i64(q, 3));
-    x->ja = str_fmt(f->arena, "電文を受け付けませんでした（%lld 件）: %.*s", (long long)db_i64(q, 2), STR(refusal_ja(word)));
-    x->en = str_fmt(f->arena, "%lld frame%s refused: %.*s", (long long)db_i64(q, 2), db_i64(q, 2) == 1 ? "" : "s",
-                    STR(refusal_en(word)));
+    x->ja = str_fmt(f->arena, "電文を受け付けませんでした（%lld 件）: %.*s",
+                    (long long)db_i64(q, 2), STR(refusal_ja(word)));
+    x->en = str_fmt(f->arena, "%lld frame%s refused: %.*s", (long long)db_i64(q, 2),
+                    db_i64(q, 2) == 1 ? "" : "s", STR(refusal_en(word)));
 }
 
 static enum err find_refusals(struct findings *f)
@@ -311,10 +332,12 @@ static enum err find_refusals(struct findings *f)
 /* Columns: dev_eui, id, state, reason; one device's rows stand together, the newest first. */
 static enum err find_downlinks(struct findings *f)
 {
-    struct db_query *q = db_query(f->call->db, "SELECT w.dev_eui, w.id, w.reason FROM device d CROSS JOIN downlink w WHERE "
-                                               "d.tenant = $1 AND w.tenant = d.tenant AND w.dev_eui = d.dev_eui AND w.id > $2 "
-                                               "AND (w.state = 3 OR (w.state = 4 AND w.kind = 0)) "
-                                               "ORDER BY w.dev_eui, w.id DESC LIMIT $3");
+    struct db_query *q = db_query(
+        f->call->db,
+        "SELECT w.dev_eui, w.id, w.reason FROM device d CROSS JOIN downlink w WHERE "
+        "d.tenant = $1 AND w.tenant = d.tenant AND w.dev_eui = d.dev_eui AND w.id > $2 "
+        "AND (w.state = 3 OR (w.state = 4 AND w.kind = 0)) "
+        "ORDER BY w.dev_eui, w.id DESC LIMIT $3");
     const struct device_row *last = NULL;
     struct finding *x = NULL;
     enum err err;
@@ -366,11 +389,14 @@ static struct finding group(struct arena *arena, struct finding *const *list, si
 {
     struct finding x = *list[0];
     x.type  = "entity";
-    x.id    = str_fmt(arena, "urn:hotaru:group:%s:%s", kinds[x.kind].word, x.river ? "river" : "other");
+    x.id = str_fmt(arena, "urn:hotaru:group:%s:%s", kinds[x.kind].word,
+                   x.river ? "river" : "other");
     x.name  = str_fmt(arena, "%.*s … (%zu)", STR(list[0]->name), n);
     x.value = x.unit = S("");
-    x.ja    = str_fmt(arena, "%zu %s: %.*s ほか。", n, kinds[x.kind].ja, STR(names_of(arena, list, S("、"))));
-    x.en    = str_fmt(arena, "%zu %s: %.*s and others.", n, kinds[x.kind].en, STR(names_of(arena, list, S(", "))));
+    x.ja = str_fmt(arena, "%zu %s: %.*s ほか。", n, kinds[x.kind].ja,
+                   STR(names_of(arena, list, S("、"))));
+    x.en = str_fmt(arena, "%zu %s: %.*s and others.", n, kinds[x.kind].en,
+                   STR(names_of(arena, list, S(", "))));
     return x;
 }
 
@@ -401,7 +427,8 @@ static void write_findings(struct json_out *o, struct findings *f)
         list[n++] = x;
     qsort(list, n, sizeof list[0], by_matter);
     for (size_t i = 0, same; i < n && written < FINDINGS_MAX; i += same) {
-        for (same = 1; i + same < n && list[i + same]->kind == list[i]->kind && list[i + same]->river == list[i]->river;)
+        for (same = 1; i + same < n && list[i + same]->kind == list[i]->kind &&
+                       list[i + same]->river == list[i]->river;)
             same++;
         if (same >= GROUP_FROM) {
             struct finding x = group(f->arena, list + i, same);
@@ -418,8 +445,9 @@ void get_findings(struct call *call)
 {
     struct page p;
     struct findings f = { .call = call, .arena = call->rq->arena, .now_us = sys_clock().us };
-    if (!store_good(call, find_devices(&f)) || !store_good(call, find_suspects(&f)) || !store_good(call, find_gateways(&f)) ||
-        !store_good(call, find_refusals(&f)) || !store_good(call, find_downlinks(&f)))
+    if (!store_good(call, find_devices(&f)) || !store_good(call, find_suspects(&f)) ||
+        !store_good(call, find_gateways(&f)) || !store_good(call, find_refusals(&f)) ||
+        !store_good(call, find_downlinks(&f)))
         return;
     page_begin(&p, call);
     json_open_object(&p.out);

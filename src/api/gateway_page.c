@@ -5,7 +5,6 @@
  */
 #include "api/inside.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #define HOUR_US        (3600 * US_PER_S)
@@ -22,20 +21,24 @@ static int by_eui(const void *a, const void *b)
 
 enum err gateways_load(struct gateway_names *out, struct call *call)
 {
-    struct db_query *q = db_query(call->db, "SELECT COUNT(*) FROM gateway WHERE tenant = $1");
-    size_t room;
+    struct db_query *q = db_query(call->db,
+                                  "SELECT eui, name FROM gateway WHERE tenant = $1 LIMIT $2");
+    struct arena *arena = call->rq->arena;
+    size_t room = 128;
+    enum err err;
+    *out = (struct gateway_names){ arena_array(arena, struct gateway_name, room), 0 };
     db_bind_i64(q, 1, (i64)call->tenant);
-    enum err err = db_step(q);
-    room = err == OK ? (size_t)MIN(db_i64(q, 0), GATEWAYS_MAX) : 0;
-    db_reset(q);
-    *out = (struct gateway_names){ arena_array(call->rq->arena, struct gateway_name, room + 1), 0 };
-    q = db_query(call->db, "SELECT eui, name FROM gateway WHERE tenant = $1 LIMIT $2");
-    db_bind_i64(q, 1, (i64)call->tenant);
-    db_bind_i64(q, 2, (i64)room);
-    while (err == OK && (err = db_step(q)) == OK)
-        if (out->n < room)
-            out->list[out->n++] = (struct gateway_name){ (u64)db_i64(q, 0), str_copy(call->rq->arena, db_str(q, 1)) };
-    db_reset(q);
+    db_bind_i64(q, 2, GATEWAYS_MAX);
+    while ((err = db_step(q)) == OK) {
+        if (out->n == room) {
+            struct gateway_name *wider = arena_array(arena, struct gateway_name, room * 2);
+            memcpy(wider, out->list, sizeof *wider * room);
+            out->list = wider;
+            room *= 2;
+        }
+        out->list[out->n++] = (struct gateway_name){ (u64)db_i64(q, 0),
+                                                     str_copy(arena, db_str(q, 1)) };
+    }
     qsort(out->list, out->n, sizeof out->list[0], by_eui);
     return err;
 }
@@ -56,8 +59,7 @@ static struct hour last_hour(struct db_query *q, int at, double before)
 {
     double sum[5];
     for (int i = 0; i < 5; i++)
-        sum[i] = (db_is_null(q, at + i) ? 0 : (double)db_i64(q, at + i)) +
-                 (db_is_null(q, at + 5 + i) ? 0 : (double)db_i64(q, at + 5 + i)) * before;
+        sum[i] = (double)column_or(q, at + i, 0) + (double)column_or(q, at + 5 + i, 0) * before;
     return (struct hour){ sum[0], sum[1], sum[2], sum[3], sum[4] };
 }
 
@@ -70,12 +72,12 @@ static double load_pct(const struct hour *h)
 
 static void write_gateway(struct json_out *o, struct db_query *q, i64 now_us)
 {
-    i64 seen_us = db_is_null(q, 5) ? 0 : db_i64(q, 5);
+    i64 seen_us = column_or(q, 5, 0);
     struct hour h = last_hour(q, 6, 1 - (double)(now_us % HOUR_US) / (double)HOUR_US);
     json_open_object(o);
     member_eui(o, S("eui"), (u64)db_i64(q, 0));
     json_member_str(o, S("name"), db_str(q, 1));
-    member_place(o, db_is_null(q, 2) ? (double)NAN : db_double(q, 2), db_is_null(q, 3) ? (double)NAN : db_double(q, 3));
+    member_place(o, column_degrees(q, 2), column_degrees(q, 3));
     json_member_str(o, S("state"), state_words(gateway_state(seen_us, now_us)));
     member_time(o, S("last_seen"), seen_us);
     json_member_fixed(o, S("rx_ok_hour"), h.rx_ok, 0);
@@ -90,12 +92,14 @@ static void write_gateway(struct json_out *o, struct db_query *q, i64 now_us)
 static enum err write_gateways(struct json_out *o, struct call *call, i64 now_us)
 {
     struct db_query *q = db_query(
-        call->db, "SELECT g.eui, g.name, g.latitude, g.longitude, g.simulated, s.last_seen_us, "
-                  "n.rx_ok, n.rx_bad, n.rx_air_us, n.tx, n.tx_air_us, b.rx_ok, b.rx_bad, b.rx_air_us, b.tx, b.tx_air_us "
-                  "FROM gateway g LEFT JOIN gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui "
-                  "LEFT JOIN gateway_hour n ON n.tenant = g.tenant AND n.eui = g.eui AND n.hour = $1 "
-                  "LEFT JOIN gateway_hour b ON b.tenant = g.tenant AND b.eui = g.eui AND b.hour = $2 "
-                  "WHERE g.tenant = $3 ORDER BY g.eui LIMIT $4");
+        call->db,
+        "SELECT g.eui, g.name, g.latitude, g.longitude, g.simulated, s.last_seen_us, "
+        "n.rx_ok, n.rx_bad, n.rx_air_us, n.tx, n.tx_air_us, b.rx_ok, b.rx_bad, b.rx_air_us, b.tx, "
+        "b.tx_air_us "
+        "FROM gateway g LEFT JOIN gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui "
+        "LEFT JOIN gateway_hour n ON n.tenant = g.tenant AND n.eui = g.eui AND n.hour = $1 "
+        "LEFT JOIN gateway_hour b ON b.tenant = g.tenant AND b.eui = g.eui AND b.hour = $2 "
+        "WHERE g.tenant = $3 ORDER BY g.eui LIMIT $4");
     enum err err;
     db_bind_i64(q, 1, now_us / HOUR_US);
     db_bind_i64(q, 2, now_us / HOUR_US - 1);
@@ -108,9 +112,10 @@ static enum err write_gateways(struct json_out *o, struct call *call, i64 now_us
 
 static enum err write_strangers(struct json_out *o, struct call *call)
 {
-    struct db_query *q = db_query(call->db, "SELECT s.eui, s.last_seen_us, s.datagrams FROM stranger s LEFT JOIN gateway g "
-                                            "ON g.tenant = s.tenant AND g.eui = s.eui WHERE s.tenant = $1 AND g.eui IS NULL "
-                                            "ORDER BY s.last_seen_us DESC LIMIT 100");
+    struct db_query *q = db_query(
+        call->db, "SELECT s.eui, s.last_seen_us, s.datagrams FROM stranger s LEFT JOIN gateway g "
+                  "ON g.tenant = s.tenant AND g.eui = s.eui WHERE s.tenant = $1 AND g.eui IS NULL "
+                  "ORDER BY s.last_seen_us DESC LIMIT 100");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     while ((err = db_step(q)) == OK) {

@@ -3,8 +3,13 @@
 #define HOTARU_API_INSIDE_H
 
 /*
- * What the pages share. A handler reads its parameters and calls a page with what was asked; the
- * page reads the store, and only when all of it is read does it write.
+ * What the pages share. A handler reads its parameters and calls a page with what was asked; tests
+ * call the page. All queries of a page see one moment of the store (readers.c).
+ *
+ *   pages.c          what a device and an entity are; the city; the list of devices
+ *   device_page.c    one device, and one of its values over time
+ *   frames_page.c    its frames, downlinks and refusals
+ *   gateway_page.c   gateways        map_page.c  the map        findings_page.c  what is wrong now
  *
  * Personal devices: a page may say their state, their battery and when they were last heard. Not
  * where they are, what they say, or which gateway heard them: a list of gateways is a track.
@@ -12,6 +17,20 @@
 #include "api/api.h"
 #include "ngsi/ngsi.h"
 #include "sys/sys.h"
+
+#include <math.h>
+
+/* ------------------------------------------------------------------ columns that may be NULL */
+
+static inline i64 column_or(struct db_query *q, int column, i64 otherwise)
+{
+    return db_is_null(q, column) ? otherwise : db_i64(q, column);
+}
+
+static inline double column_degrees(struct db_query *q, int column)
+{
+    return db_is_null(q, column) ? (double)NAN : db_double(q, column);
+}
 
 /* ------------------------------------------------------------------ answer.c */
 
@@ -23,10 +42,13 @@ void member_eui(struct json_out *o, struct str key, u64 eui);
 void member_time(struct json_out *o, struct str key, i64 us);            /* 0: null */
 void member_place(struct json_out *o, double lat, double lon);           /* NAN: null */
 void member_words(struct json_out *o, struct str key, struct str words); /* empty: null */
+void member_count(struct json_out *o, struct str key, i64 n);            /* below 0: null */
 /* An object by its stored text; NULL when it cannot be read, which is logged. */
 const struct json *stored_object(struct str text, struct arena *arena);
 
 /* ------------------------------------------------------------------ pages.c: what a device row is */
+
+#define BATTERY_LOW_PCT 20
 
 enum state { STATE_NEVER, STATE_SILENT, STATE_ATTENTION, STATE_WORKS };
 struct str state_words(enum state state);
@@ -49,6 +71,8 @@ struct device_row {
 #define DEVICE_FROM    " FROM device d LEFT JOIN device_state s ON s.tenant = d.tenant AND s.dev_eui = d.dev_eui "
 
 void device_read(struct device_row *out, const struct call *call, struct db_query *q);
+/* False: there is none of that EUI in the tenant, and that has been answered. (device_page.c) */
+bool device_find(struct device_row *out, struct call *call, u64 dev_eui);
 enum state device_state(const struct device_row *d, i64 now_us);
 struct str device_entity(const struct device_row *d, struct arena *arena);    /* empty: none, or personal */
 /* Opens an object and writes what the list shows of it; the caller closes. */
@@ -63,7 +87,8 @@ struct device_row *devices_find(const struct device_rows *rows, u64 dev_eui);
 const struct profile_field *main_field(const struct profile *profile);         /* NULL: the profile names none */
 struct str field_attribute(const struct profile_field *field);                 /* its name in the entity */
 struct str attribute_flag(const struct json *attribute, struct arena *arena);  /* "" is the good one */
-struct str attribute_text(const struct json *attribute, struct str name, struct arena *arena);   /* of a sub-property or member */
+/* A text member of an attribute, or the value of a sub-property of that name. */
+struct str attribute_text(const struct json *attribute, struct str name, struct arena *arena);
 /* The device that an entity came from; 0: none. */
 u64 entity_device(const struct json *attributes, struct arena *arena);
 

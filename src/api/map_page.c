@@ -5,8 +5,6 @@
  */
 #include "api/inside.h"
 
-#include <math.h>
-
 #define POINTS_MAX 20000
 
 /* What stands at a device's point. */
@@ -17,12 +15,13 @@ static const struct json nothing = { .kind = JSON_NULL, .raw = { "null", 4 } };
 static struct json kept(const struct json *v, struct arena *arena)
 {
     bool plain = v && v->kind >= JSON_FALSE && v->kind <= JSON_STRING;
-    return plain ? (struct json){ .kind = v->kind, .escaped = v->escaped, .raw = str_copy(arena, v->raw) }
+    return plain ? (struct json){ .kind = v->kind, .escaped = v->escaped,
+                                  .raw = str_copy(arena, v->raw) }
                  : nothing;
 }
 
-static void keep_main(struct shown *s, struct device_row *d, const struct json *attributes, struct arena *scratch,
-                      struct arena *arena)
+static void keep_main(struct shown *s, struct device_row *d, const struct json *attributes,
+                      struct arena *scratch, struct arena *arena)
 {
     const struct profile_field *main = main_field(d->profile);
     const struct json *attribute = main ? json_get(attributes, field_attribute(main)) : NULL;
@@ -38,12 +37,13 @@ static void keep_main(struct shown *s, struct device_row *d, const struct json *
 /* Where an entity stands that no device of ours feeds. */
 static bool place_of(double *lat, double *lon, const struct json *attributes)
 {
-    const struct json *point = json_get(json_get(json_get(attributes, S("location")), S("value")), S("coordinates"));
+    const struct json *value = json_get(json_get(attributes, S("location")), S("value"));
+    const struct json *point = json_get(value, S("coordinates"));
     return json_double(lon, json_at(point, 0)) && json_double(lat, json_at(point, 1));
 }
 
-static void write_stranger(struct json_out *o, struct str id, const struct json *attributes, i64 modified_us,
-                           struct arena *scratch)
+static void write_stranger(struct json_out *o, struct str id, const struct json *attributes,
+                           i64 modified_us, struct arena *scratch)
 {
     double lat, lon;
     struct str name = attribute_text(json_get(attributes, S("name")), S("value"), scratch);
@@ -66,9 +66,11 @@ static void write_stranger(struct json_out *o, struct str id, const struct json 
 }
 
 /* Fills what the devices' points show; entities without a device become points at once. */
-static enum err load_entities(struct shown *shown, struct device_rows *rows, struct page *p, struct call *call)
+static enum err load_entities(struct shown *shown, struct device_rows *rows, struct page *p,
+                              struct call *call)
 {
-    struct db_query *q = db_query(call->db, "SELECT id, attributes, modified_us FROM entity WHERE tenant = $1 LIMIT $2");
+    struct db_query *q = db_query(
+        call->db, "SELECT id, attributes, modified_us FROM entity WHERE tenant = $1 LIMIT $2");
     struct arena scratch = arena_make(16 * 1024);
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
@@ -86,7 +88,8 @@ static enum err load_entities(struct shown *shown, struct device_rows *rows, str
     return err;
 }
 
-static void write_device(struct json_out *o, const struct device_row *d, const struct shown *s, i64 now_us)
+static void write_device(struct json_out *o, const struct device_row *d, const struct shown *s,
+                         i64 now_us)
 {
     const struct profile_field *main = d->personal ? NULL : main_field(d->profile);
     struct arena *arena = o->text->arena;
@@ -115,20 +118,23 @@ static void write_device(struct json_out *o, const struct device_row *d, const s
 
 static enum err write_gateways(struct json_out *o, struct call *call, i64 now_us)
 {
-    struct db_query *q =
-        db_query(call->db, "SELECT g.eui, g.name, g.latitude, g.longitude, s.last_seen_us FROM gateway g LEFT JOIN "
-                           "gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui WHERE g.tenant = $1 LIMIT $2");
+    struct db_query *q = db_query(
+        call->db,
+        "SELECT g.eui, g.name, g.latitude, g.longitude, s.last_seen_us FROM gateway g LEFT JOIN "
+        "gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui WHERE g.tenant = $1 LIMIT $2");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, POINTS_MAX);
     while ((err = db_step(q)) == OK) {
-        i64 seen_us = db_is_null(q, 4) ? 0 : db_i64(q, 4);
+        i64 seen_us = column_or(q, 4, 0);
         json_open_object(o);
-        json_member_str(o, S("id"), str_fmt(o->text->arena, "urn:hotaru:gateway:%016llX", (unsigned long long)db_i64(q, 0)));
+        json_member_str(o, S("id"),
+                        str_fmt(o->text->arena, "urn:hotaru:gateway:%016llX",
+                                (unsigned long long)db_i64(q, 0)));
         json_member_null(o, S("device"));
         json_member_str(o, S("kind"), S("gateway"));
         json_member_str(o, S("name"), db_str(q, 1));
-        member_place(o, db_is_null(q, 2) ? (double)NAN : db_double(q, 2), db_is_null(q, 3) ? (double)NAN : db_double(q, 3));
+        member_place(o, column_degrees(q, 2), column_degrees(q, 3));
         json_member_str(o, S("state"), state_words(gateway_state(seen_us, now_us)));
         json_member_null(o, S("attr"));
         json_member_null(o, S("value"));

@@ -18,11 +18,13 @@
 
 /* Everything the standard names (city-os, 1.2): what is not done here is refused by ngsi/ in words. */
 static const char *const parameters[] = {
-    "id", "idPattern", "type", "attrs", "pick", "omit", "q", "csf", "georel", "geometry", "coordinates", "geoproperty",
-    "scopeQ", "limit", "offset", "count", "options", "format", "sysAttrs", "lang", "datasetId", "deleteAll", "expandValues",
-    "jsonKeys", "geometryProperty", "orderBy", "orderFrom", "orderGeometry", "collation", "join", "joinLevel", "containedBy",
-    "timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "firstN", "offsetN", "aggrMethods", "aggrPeriodDuration",
-    "observedAt", "details", "local", "via", "entityMap", "splitEntities", "entityMapLifetime", "page",
+    "id", "idPattern", "type", "attrs", "pick", "omit", "q", "csf", "georel", "geometry",
+    "coordinates", "geoproperty", "scopeQ", "limit", "offset", "count", "options", "format",
+    "sysAttrs", "lang", "datasetId", "deleteAll", "expandValues", "jsonKeys", "geometryProperty",
+    "orderBy", "orderFrom", "orderGeometry", "collation", "join", "joinLevel", "containedBy",
+    "timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "firstN", "offsetN", "aggrMethods",
+    "aggrPeriodDuration", "observedAt", "details", "local", "via", "entityMap", "splitEntities",
+    "entityMapLifetime", "page",
 };
 static_assert(COUNT(parameters) <= PARAMS_MAX, "every parameter has its place");
 
@@ -30,8 +32,8 @@ static void text_percent(struct text *t, struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '.' || c == '_' ||
-                     c == '~';
+        bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+                     c == '-' || c == '.' || c == '_' || c == '~';
         text_fmt(t, plain ? "%c" : "%%%02X", (u8)c);
     }
 }
@@ -76,7 +78,8 @@ static bool read_context(struct ngsi_asked *asked, struct call *call)
         return false;
     }
     if (url.n > 0 && !ngsi_is_core_url(url)) {
-        refuse_as(call, NGSI_NO_CONTEXT, str_fmt(call->rq->arena, "%.*s is not known here, and nothing is fetched", STR(url)));
+        refuse_as(call, NGSI_NO_CONTEXT,
+                  str_fmt(call->rq->arena, "%.*s is not known here; nothing is fetched", STR(url)));
         return false;
     }
     return true;
@@ -91,17 +94,19 @@ static bool read_request(struct ngsi_asked *asked, struct call *call, enum ngsi_
     if (!read_context(asked, call))
         return false;
     if (!ngsi_accept(&asked->media, http_header(call->rq, S("Accept")))) {
-        refuse_as(call, NGSI_NOT_ACCEPTABLE, S("application/json and application/ld+json can be given"));
+        refuse_as(call, NGSI_NOT_ACCEPTABLE,
+                  S("application/json and application/ld+json can be given"));
         return false;
     }
     asked->view.inline_context = asked->media == NGSI_LD_JSON;
     for (size_t i = 0; i < n; i++)
-        if (!str_is_utf8(params[i].value) || (params[i].value.n && memchr(params[i].value.p, 0, params[i].value.n))) {
+        if (!str_is_utf8(params[i].value) ||
+            (params[i].value.n && memchr(params[i].value.p, 0, params[i].value.n))) {
             refuse_as(call, NGSI_INVALID_REQUEST, S("a parameter is not UTF-8 text"));
             return false;
         }
-    if (ngsi_query_read(&asked->query, operation, params, n, asked->view.request, asked->view.stored, call->rq->arena,
-                        &problem))
+    if (ngsi_query_read(&asked->query, operation, params, n, asked->view.request,
+                        asked->view.stored, call->rq->arena, &problem))
         return true;
     refuse(call, &problem);
     return false;
@@ -115,17 +120,20 @@ static bool check_id(struct call *call, struct str id)
     return false;
 }
 
-static void answer(struct call *call, struct ngsi_asked *asked, struct text *t, struct json_out *o, int status)
+static void answer(struct call *call, struct ngsi_asked *asked, struct text *t, struct json_out *o,
+                   int status)
 {
     if (!json_out_good(o)) {
         refuse_as(call, t->bad ? NGSI_TOO_MANY : NGSI_INTERNAL,
-                  t->bad ? S("the answer is larger than 8 MiB: ask for less at once") : S("the answer was not written whole"));
+                  t->bad ? S("the answer is larger than 8 MiB: ask for less at once")
+                         : S("the answer was not written whole"));
         return;
     }
     answer_json(call, status, text_str(t));
     call->a->type = str_z(ngsi_media_type(asked->media));
     if (asked->media == NGSI_JSON)
-        http_answer_header(call->a, S("Link"), ngsi_link(call->rq->arena, ngsi_context_url(asked->view.request)));
+        http_answer_header(call->a, S("Link"),
+                           ngsi_link(call->rq->arena, ngsi_context_url(asked->view.request)));
     if (http_header(call->rq, S("NGSILD-Tenant")).n > 0)
         http_answer_header(call->a, S("NGSILD-Tenant"), http_header(call->rq, S("NGSILD-Tenant")));
 }
@@ -155,8 +163,9 @@ static struct ngsi_entity read_entity(struct db_query *q, bool with_attributes, 
 
 static enum err load_entity(struct ngsi_entity *out, struct call *call, struct str id)
 {
-    struct db_query *q = db_query(call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
-                                            "WHERE tenant = $1 AND id = $2");
+    struct db_query *q = db_query(
+        call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+                  "WHERE tenant = $1 AND id = $2");
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_str(q, 2, id);
     enum err err = db_step(q);
@@ -167,7 +176,8 @@ static enum err load_entity(struct ngsi_entity *out, struct call *call, struct s
 }
 
 /* The entity, or the answer that there is none: `type` and `attrs` are guards here (clause 5.7.1). */
-static bool find(struct ngsi_entity *out, struct call *call, struct ngsi_asked *asked, struct str id)
+static bool find(struct ngsi_entity *out, struct call *call, struct ngsi_asked *asked,
+                 struct str id)
 {
     if (!check_id(call, id))
         return false;
@@ -201,7 +211,13 @@ void get_entity(struct call *call)
 /* ------------------------------------------------------------------ many entities */
 
 /* What is being written; the rows come from whichever query fits. */
-struct listing { struct call *call; struct ngsi_asked *asked; struct json_out *out; i64 seen, written; struct arena scratch; };
+struct listing {
+    struct call *call;
+    struct ngsi_asked *asked;
+    struct json_out *out;
+    i64 seen, written;
+    struct arena scratch;
+};
 
 /* False: enough. A filter on attributes needs the entity's text before it can be counted. */
 static bool take(struct listing *l, struct db_query *q)
@@ -217,7 +233,8 @@ static bool take(struct listing *l, struct db_query *q)
         ngsi_entity_write(l->out, &e, &l->asked->view, &l->scratch);
         l->written++;
     }
-    return query->count || l->seen <= query->offset + query->limit;      /* one more tells that there is a next page */
+    /* One more than the page tells that there is a next one. */
+    return query->count || l->seen <= query->offset + query->limit;
 }
 
 static enum err take_all(struct listing *l, struct db_query *q)
@@ -248,8 +265,9 @@ static enum err take_ids(struct listing *l, struct ngsi_list ids)
                 next = ids.items[i];
         if (next.n == 0)
             break;
-        struct db_query *q = db_query(l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
-                                                   "WHERE tenant = $1 AND id = $2");
+        struct db_query *q = db_query(
+            l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+                         "WHERE tenant = $1 AND id = $2");
         db_bind_i64(q, 1, (i64)l->call->tenant);
         db_bind_str(q, 2, next);
         err  = take_all(l, q);
@@ -260,8 +278,9 @@ static enum err take_ids(struct listing *l, struct ngsi_list ids)
 
 static enum err take_type(struct listing *l, struct str type)
 {
-    struct db_query *q = db_query(l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
-                                               "WHERE tenant = $1 AND type = $2 ORDER BY id");
+    struct db_query *q = db_query(
+        l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+                     "WHERE tenant = $1 AND type = $2 ORDER BY id");
     db_bind_i64(q, 1, (i64)l->call->tenant);
     db_bind_str(q, 2, type);
     return take_all(l, q);
@@ -269,8 +288,9 @@ static enum err take_type(struct listing *l, struct str type)
 
 static enum err take_any(struct listing *l)
 {
-    struct db_query *q = db_query(l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
-                                               "WHERE tenant = $1 ORDER BY id");
+    struct db_query *q = db_query(
+        l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+                     "WHERE tenant = $1 ORDER BY id");
     db_bind_i64(q, 1, (i64)l->call->tenant);
     return take_all(l, q);
 }
@@ -278,8 +298,9 @@ static enum err take_any(struct listing *l)
 /* One type and nothing else is what everybody asks: the store counts and skips by its index. */
 static enum err take_page(struct listing *l, struct str type)
 {
-    struct db_query *q = db_query(l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
-                                               "WHERE tenant = $1 AND type = $2 ORDER BY id LIMIT $3 OFFSET $4");
+    struct db_query *q = db_query(
+        l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+                     "WHERE tenant = $1 AND type = $2 ORDER BY id LIMIT $3 OFFSET $4");
     struct ngsi_query *query = &l->asked->query;
     db_bind_i64(q, 1, (i64)l->call->tenant);
     db_bind_str(q, 2, type);
@@ -305,7 +326,8 @@ static enum err take_wanted(struct listing *l)
     if (query->ids.n > 0)
         return take_ids(l, query->ids);
     if (query->types.n == 1)
-        return query->attrs.n == 0 ? take_page(l, query->types.items[0]) : take_type(l, query->types.items[0]);
+        return query->attrs.n == 0 ? take_page(l, query->types.items[0])
+                                   : take_type(l, query->types.items[0]);
     return take_any(l);
 }
 
@@ -313,20 +335,20 @@ static void page_headers(struct call *call, const struct listing *l)
 {
     const struct ngsi_query *query = &l->asked->query;
     bool more = l->seen > query->offset + l->written;
-    struct str link = query->limit > 0 ? ngsi_page_link(call->rq->arena, call->rq->path, l->asked->raw_query, query->limit,
-                                                        query->offset, more)
-                                       : S("");
+    struct str link = ngsi_page_link(call->rq->arena, call->rq->path, l->asked->raw_query,
+                                     query->limit, query->offset, more);
     if (link.n)
         http_answer_header(call->a, S("Link"), link);
     if (query->count)
-        http_answer_header(call->a, S("NGSILD-Results-Count"), str_fmt(call->rq->arena, "%lld", (long long)l->seen));
+        http_answer_header(call->a, S("NGSILD-Results-Count"),
+                           str_fmt(call->rq->arena, "%lld", (long long)l->seen));
 }
 
 void entities_page(struct call *call, struct ngsi_asked *asked)
 {
     struct text     t = text_make(call->rq->arena, NGSI_BYTES);
     struct json_out o = json_out_make(&t);
-    struct listing  l = { .call = call, .asked = asked, .out = &o, .scratch = arena_make(64 * 1024) };
+    struct listing  l = { call, asked, &o, 0, 0, arena_make(64 * 1024) };
     json_open_array(&o);
     enum err err = take_wanted(&l);
     json_close(&o);
@@ -349,7 +371,7 @@ void get_entities(struct call *call)
 
 struct evolution {
     i64  from_us, to_us;                       /* [from, to) of the time that was asked for */
-    bool by_id;                                /* createdAt, modifiedAt: when we took it, which is its id */
+    bool by_id;                        /* createdAt, modifiedAt: when we took it, which is its id */
     struct ngsi_reading *newest;
     struct wall *at;
     size_t n;
@@ -362,7 +384,7 @@ static bool keep(void *arg, const struct history_row *row)
     struct evolution *e = arg;
     i64 at_us = e->by_id ? row->id : row->observed.us;
     if (at_us < e->from_us || at_us >= e->to_us)
-        return !(e->by_id && at_us < e->from_us);      /* ids fall from row to row; what was observed may not */
+        return !e->by_id || at_us >= e->from_us;   /* ids fall from row to row; times may not */
     if (e->n == READINGS_MAX) {
         e->cut = true;
         return false;
@@ -375,12 +397,14 @@ static bool keep(void *arg, const struct history_row *row)
     return true;
 }
 
-static enum err load_evolution(struct evolution *e, struct call *call, const struct ngsi_query *query, struct str id)
+static enum err load_evolution(struct evolution *e, struct call *call,
+                               const struct ngsi_query *query, struct str id)
 {
-    *e = (struct evolution){ .by_id  = query->timeproperty != NGSI_OBSERVED_AT,
-                             .newest = arena_array(call->rq->arena, struct ngsi_reading, READINGS_MAX),
-                             .at     = arena_array(call->rq->arena, struct wall, READINGS_MAX),
-                             .arena  = call->rq->arena };
+    *e = (struct evolution){ .by_id = query->timeproperty != NGSI_OBSERVED_AT,
+                             .newest = arena_array(call->rq->arena, struct ngsi_reading,
+                                                   READINGS_MAX),
+                             .at = arena_array(call->rq->arena, struct wall, READINGS_MAX),
+                             .arena = call->rq->arena };
     ngsi_time_range(query, &e->from_us, &e->to_us);
     /* Nothing is older than the clock's beginning, and the walk looks a day past its bounds. */
     struct wall from = { e->by_id ? 0 : MAX(e->from_us, 0) };
@@ -412,7 +436,8 @@ static void say_cut(struct call *call, const struct evolution *e)
 {
     struct arena *arena = call->rq->arena;
     struct str newest = wall_str(arena, e->at[e->n - 1]), oldest = wall_str(arena, e->at[0]);
-    http_answer_header(call->a, S("Content-Range"), str_fmt(arena, "date-time %.*s-%.*s/*", STR(newest), STR(oldest)));
+    http_answer_header(call->a, S("Content-Range"),
+                       str_fmt(arena, "date-time %.*s-%.*s/*", STR(newest), STR(oldest)));
 }
 
 void temporal_page(struct call *call, struct ngsi_asked *asked, struct str id)
@@ -421,7 +446,8 @@ void temporal_page(struct call *call, struct ngsi_asked *asked, struct str id)
     struct json_out o = json_out_make(&t);
     struct ngsi_entity entity;
     struct evolution e;
-    if (!find(&entity, call, asked, id) || !store_answers(call, load_evolution(&e, call, &asked->query, id)))
+    if (!find(&entity, call, asked, id) ||
+        !store_answers(call, load_evolution(&e, call, &asked->query, id)))
         return;
     order(&e);
     bool enough = asked->query.last_n > 0 && asked->query.last_n <= READINGS_MAX;

@@ -9,9 +9,6 @@
 
 #include "quality/quality.h"
 
-#include <math.h>
-
-#define BATTERY_LOW_PCT 20
 #define DEVICES_COUNTED 1000000
 
 struct str state_words(enum state state)
@@ -28,12 +25,12 @@ void device_read(struct device_row *out, const struct call *call, struct db_quer
     *out = (struct device_row){ .dev_eui     = (u64)db_i64(q, 0),
                                 .name        = str_copy(arena, db_str(q, 1)),
                                 .profile     = profile_find(call->api->profiles, db_str(q, 2)),
-                                .lat         = db_is_null(q, 3) ? (double)NAN : db_double(q, 3),
-                                .lon         = db_is_null(q, 4) ? (double)NAN : db_double(q, 4),
+                                .lat         = column_degrees(q, 3),
+                                .lon         = column_degrees(q, 4),
                                 .simulated   = db_i64(q, 5) != 0,
                                 .created_us  = db_i64(q, 6),
-                                .heard_us    = db_is_null(q, 7) ? 0 : db_i64(q, 7),
-                                .battery_pct = db_is_null(q, 8) ? -1 : (int)db_i64(q, 8) };
+                                .heard_us    = column_or(q, 7, 0),
+                                .battery_pct = (int)column_or(q, 8, -1) };
     out->profile_id = out->profile ? out->profile->id : str_copy(arena, db_str(q, 2));
     out->personal   = !out->profile || out->profile->personal.n > 0;
     if (out->personal)
@@ -61,8 +58,8 @@ struct str device_entity(const struct device_row *d, struct arena *arena)
     if (at < 0)
         return form;
     size_t after = (size_t)at + hole.n;
-    return str_fmt(arena, "%.*s%016llx%.*s", (int)at, form.p, (unsigned long long)d->dev_eui, (int)(form.n - after),
-                   form.p + after);
+    return str_fmt(arena, "%.*s%016llx%.*s", (int)at, form.p, (unsigned long long)d->dev_eui,
+                   (int)(form.n - after), form.p + after);
 }
 
 void device_write(struct json_out *o, const struct device_row *d, i64 now_us)
@@ -76,10 +73,7 @@ void device_write(struct json_out *o, const struct device_row *d, i64 now_us)
     json_member_str(o, S("state"), state_words(device_state(d, now_us)));
     member_time(o, S("last_heard"), d->heard_us);
     json_member_i64(o, S("interval_s"), d->profile ? d->profile->interval_s : 0);
-    if (d->battery_pct >= 0)
-        json_member_i64(o, S("battery_pct"), d->battery_pct);
-    else
-        json_member_null(o, S("battery_pct"));
+    member_count(o, S("battery_pct"), d->battery_pct);
     member_words(o, S("entity"), device_entity(d, o->text->arena));
     json_member_bool(o, S("personal"), d->personal);
     json_member_bool(o, S("simulated"), d->simulated);
@@ -89,8 +83,8 @@ enum err devices_load(struct device_rows *out, struct call *call, i64 max)
 {
     size_t room = 256;
     struct arena *arena = call->rq->arena;
-    struct db_query *q =
-        db_query(call->db, DEVICE_COLUMNS DEVICE_FROM "WHERE d.tenant = $1 ORDER BY d.dev_eui LIMIT $2");
+    struct db_query *q = db_query(call->db, DEVICE_COLUMNS DEVICE_FROM
+                                  "WHERE d.tenant = $1 ORDER BY d.dev_eui LIMIT $2");
     *out = (struct device_rows){ arena_array(arena, struct device_row, room), 0 };
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, max);
@@ -166,28 +160,30 @@ struct city_count { i64 gateways, gateways_heard, devices, devices_heard; bool s
 
 static enum err count_gateways(struct city_count *n, struct call *call, i64 now_us)
 {
-    struct db_query *q = db_query(call->db, "SELECT g.simulated, s.last_seen_us FROM gateway g LEFT JOIN gateway_state s "
-                                            "ON s.tenant = g.tenant AND s.eui = g.eui WHERE g.tenant = $1");
+    struct db_query *q = db_query(
+        call->db, "SELECT g.simulated, s.last_seen_us FROM gateway g LEFT JOIN gateway_state s "
+                  "ON s.tenant = g.tenant AND s.eui = g.eui WHERE g.tenant = $1");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     while ((err = db_step(q)) == OK) {
         n->gateways++;
         n->simulated |= db_i64(q, 0) != 0;
-        n->gateways_heard += gateway_state(db_is_null(q, 1) ? 0 : db_i64(q, 1), now_us) == STATE_WORKS;
+        n->gateways_heard += gateway_state(column_or(q, 1, 0), now_us) == STATE_WORKS;
     }
     return err;
 }
 
 static enum err count_devices(struct city_count *n, struct call *call, i64 now_us)
 {
-    struct db_query *q = db_query(call->db, "SELECT d.profile, d.simulated, s.last_uplink" DEVICE_FROM
-                                            "WHERE d.tenant = $1 LIMIT $2");
+    struct db_query *q = db_query(call->db,
+                                  "SELECT d.profile, d.simulated, s.last_uplink" DEVICE_FROM
+                                  "WHERE d.tenant = $1 LIMIT $2");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, DEVICES_COUNTED);
     while ((err = db_step(q)) == OK) {
         struct device_row d = { .profile     = profile_find(call->api->profiles, db_str(q, 0)),
-                                .heard_us    = db_is_null(q, 2) ? 0 : db_i64(q, 2),
+                                .heard_us    = column_or(q, 2, 0),
                                 .battery_pct = -1 };
         n->devices++;
         n->simulated |= db_i64(q, 1) != 0;
@@ -202,7 +198,8 @@ void get_city(struct call *call)
     struct city_count n = { 0 };
     i64 now_us = sys_clock().us;
     const struct api *api = call->api;
-    if (!store_good(call, count_gateways(&n, call, now_us)) || !store_good(call, count_devices(&n, call, now_us)))
+    if (!store_good(call, count_gateways(&n, call, now_us)) ||
+        !store_good(call, count_devices(&n, call, now_us)))
         return;
     page_begin(&p, call);
     json_open_object(&p.out);
@@ -253,10 +250,10 @@ static bool read_digits(u64 *out, u32 *digits, struct str q)
     *out    = 0;
     *digits = 0;
     for (size_t i = 0; i < q.n; i++) {
-        char c = q.p[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+        char c = q.p[i], letter = (char)(c | 0x20);
         if (c == '-' || c == ':')
             continue;
+        int digit = c >= '0' && c <= '9' ? c - '0' : letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
         if (digit < 0 || ++*digits > 16)
             return false;
         *out = *out << 4 | (u64)digit;
@@ -266,7 +263,7 @@ static bool read_digits(u64 *out, u32 *digits, struct str q)
 
 static struct search search_for(struct str q, struct arena *arena)
 {
-    struct search s = { .any = q.n > 0, .pattern = like_pattern(q, arena), .from = 1, .to = 0, .mask = 0, .tail = 1 };
+    struct search s = { q.n > 0, like_pattern(q, arena), 1, 0, 0, 1 };     /* digits match nothing */
     u64 value;
     u32 digits;
     if (!read_digits(&value, &digits, q))
@@ -305,9 +302,11 @@ static enum err count_found(i64 *total, struct call *call, const struct search *
     return err;
 }
 
-static enum err load_found(struct device_rows *out, struct call *call, const struct search *s, struct devices_asked asked)
+static enum err load_found(struct device_rows *out, struct call *call, const struct search *s,
+                           struct devices_asked asked)
 {
-    struct db_query *q = db_query(call->db, DEVICE_COLUMNS DEVICE_FROM SEARCH " ORDER BY d.dev_eui LIMIT $8 OFFSET $9");
+    struct db_query *q = db_query(call->db, DEVICE_COLUMNS DEVICE_FROM SEARCH
+                                  " ORDER BY d.dev_eui LIMIT $8 OFFSET $9");
     *out = (struct device_rows){ arena_array(call->rq->arena, struct device_row, asked.limit), 0 };
     bind_search(q, call, s);
     db_bind_i64(q, 8, asked.limit);
@@ -321,12 +320,14 @@ static enum err load_found(struct device_rows *out, struct call *call, const str
 /* The entities of a page's devices, many at once. */
 #define AT_ONCE 40
 
-static enum err mark_flagged(struct device_rows *rows, struct call *call, const struct str ids[AT_ONCE])
+static enum err mark_flagged(struct device_rows *rows, struct call *call,
+                             const struct str ids[AT_ONCE])
 {
-    struct db_query *q = db_query(call->db, "SELECT attributes FROM entity WHERE tenant = $1 AND id IN ("
-                                            "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, "
-                                            "$19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, "
-                                            "$34, $35, $36, $37, $38, $39, $40, $41)");
+    struct db_query *q = db_query(
+        call->db, "SELECT attributes FROM entity WHERE tenant = $1 AND id IN ("
+                  "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, "
+                  "$19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, "
+                  "$34, $35, $36, $37, $38, $39, $40, $41)");
     struct arena scratch = arena_make(16 * 1024);
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
@@ -338,7 +339,7 @@ static enum err mark_flagged(struct device_rows *rows, struct call *call, const 
         struct device_row *d = devices_find(rows, entity_device(attributes, &scratch));
         const struct profile_field *main = d ? main_field(d->profile) : NULL;
         if (main)
-            d->flagged = attribute_flag(json_get(attributes, field_attribute(main)), &scratch).n > 0;
+            d->flagged = attribute_flag(json_get(attributes, field_attribute(main)), &scratch).n;
     }
     arena_free(&scratch);
     return err == ERR_NOT_FOUND ? OK : err;
@@ -368,7 +369,8 @@ void devices_page(struct call *call, struct devices_asked asked)
     struct device_rows rows;
     struct search s = search_for(asked.q, call->rq->arena);
     i64 total = 0, now_us = sys_clock().us;
-    if (!store_good(call, count_found(&total, call, &s)) || !store_good(call, load_found(&rows, call, &s, asked)) ||
+    if (!store_good(call, count_found(&total, call, &s)) ||
+        !store_good(call, load_found(&rows, call, &s, asked)) ||
         !store_good(call, load_flags(&rows, call)))
         return;
     page_begin(&p, call);
@@ -393,7 +395,8 @@ void get_devices(struct call *call)
     if (!query_i64(call, S("limit"), 50, 1, 1000, &asked.limit) ||
         !query_i64(call, S("offset"), 0, 0, INT32_MAX, &asked.offset))
         return;
-    if (asked.q.n > Q_BYTES_MAX || !str_is_utf8(asked.q) || (asked.q.n && memchr(asked.q.p, 0, asked.q.n))) {
+    if (asked.q.n > Q_BYTES_MAX || !str_is_utf8(asked.q) ||
+        (asked.q.n && memchr(asked.q.p, 0, asked.q.n))) {
         answer_problem(call, 400, "wrong parameter", S("q: text of at most 200 bytes"));
         return;
     }

@@ -12,6 +12,7 @@
 
 #include "mac/mac.h"
 
+#define ID_MAX        (((i64)1 << 53) - 1)     /* what a browser's number holds */
 #define ROWS_A_LOOK   100
 #define LOOK_BYTES    (60 * 1024)              /* what is more comes with the next look */
 #define EVENT_BYTES   (128 * 1024)
@@ -51,7 +52,8 @@ static void write_uplink(struct json_out *o, struct db_query *q, struct arena *a
     bool personal = flags & 1 << 11;
     struct cur c = cur_of(db_bytes(q, 4));
     struct radio r;
-    bool shown = mac_radio_read(&r, &c) && !personal;      /* which gateway heard a person's device is a track */
+    /* Which gateway heard a person's device is a track. */
+    bool shown = mac_radio_read(&r, &c) && !personal;
     (void)arena;
     member_eui(o, S("device"), (u64)db_i64(q, 1));
     json_member_i64(o, S("fcnt"), db_i64(q, 2));
@@ -76,26 +78,34 @@ static struct str event(const struct stream *s, struct db_query *q, struct arena
 {
     struct text     t = text_make(arena, EVENT_BYTES);
     struct json_out o = json_out_make(&t);
-    text_fmt(&t, "id: %lld\nevent: %s\ndata: ", (long long)db_i64(q, 0), s->uplinks ? "uplink" : "change");
+    text_fmt(&t, "id: %lld\nevent: %s\ndata: ", (long long)db_i64(q, 0),
+             s->uplinks ? "uplink" : "change");
     json_open_object(&o);
     json_member_i64(&o, S("id"), db_i64(q, 0));
     (s->uplinks ? write_uplink : write_change)(&o, q, arena);
     json_close(&o);
     text_put(&t, S("\n\n"));
-    return t.bad ? S("") : text_str(&t);
+    if (!t.bad)
+        return text_str(&t);
+    log_line(LOG_WARN, "stream event=%lld words=\"larger than an event may be\"",
+             (long long)db_i64(q, 0));
+    return S("");
 }
 
 /* ------------------------------------------------------------------ the cursor */
 
+static const char uplinks_after[] =
+    "SELECT id, dev_eui, fcnt, flags, radio FROM uplink WHERE tenant = $1 AND id > $2 "
+    "ORDER BY id LIMIT $3";
+static const char changes_after[] =
+    "SELECT r.id, r.entity, e.type, r.dev_eui, d.name, r.observed_us, r.attributes FROM reading r "
+    "LEFT JOIN entity e ON e.tenant = r.tenant AND e.id = r.entity "
+    "LEFT JOIN device d ON d.tenant = r.tenant AND d.dev_eui = r.dev_eui "
+    "WHERE r.tenant = $1 AND r.id > $2 ORDER BY r.id LIMIT $3";
+
 static struct db_query *rows_after(const struct stream *s, struct db *db)
 {
-    struct db_query *q =
-        s->uplinks ? db_query(db, "SELECT id, dev_eui, fcnt, flags, radio FROM uplink WHERE tenant = $1 AND id > $2 "
-                                  "ORDER BY id LIMIT $3")
-                   : db_query(db, "SELECT r.id, r.entity, e.type, r.dev_eui, d.name, r.observed_us, r.attributes "
-                                  "FROM reading r LEFT JOIN entity e ON e.tenant = r.tenant AND e.id = r.entity "
-                                  "LEFT JOIN device d ON d.tenant = r.tenant AND d.dev_eui = r.dev_eui "
-                                  "WHERE r.tenant = $1 AND r.id > $2 ORDER BY r.id LIMIT $3");
+    struct db_query *q = db_query(db, s->uplinks ? uplinks_after : changes_after);
     db_bind_i64(q, 1, (i64)s->tenant);
     db_bind_i64(q, 2, s->at);
     db_bind_i64(q, 3, ROWS_A_LOOK);
@@ -136,9 +146,9 @@ static void look(void *of, struct http_request *rq, struct text *out, bool idle)
 /* The newest event there is: a stream without a cursor begins behind it. */
 static enum err newest(i64 *id, struct call *call, bool uplinks)
 {
-    struct db_query *q =
-        uplinks ? db_query(call->db, "SELECT id FROM uplink WHERE tenant = $1 ORDER BY id DESC LIMIT 1")
-                : db_query(call->db, "SELECT id FROM reading WHERE tenant = $1 ORDER BY id DESC LIMIT 1");
+    static const char uplink[]  = "SELECT id FROM uplink WHERE tenant = $1 ORDER BY id DESC LIMIT 1";
+    static const char reading[] = "SELECT id FROM reading WHERE tenant = $1 ORDER BY id DESC LIMIT 1";
+    struct db_query *q = db_query(call->db, uplinks ? uplink : reading);
     db_bind_i64(q, 1, (i64)call->tenant);
     enum err err = db_step(q);
     *id = err == OK ? db_i64(q, 0) : 0;
@@ -152,7 +162,7 @@ static bool read_cursor(struct call *call, i64 *at)
     struct str last = http_header(call->rq, S("Last-Event-ID"));
     if (last.n > 0 && str_to_i64(at, last) && *at >= 0)
         return true;
-    return query_i64(call, S("since"), -1, 0, INT64_MAX, at);
+    return query_i64(call, S("since"), -1, 0, ID_MAX, at);
 }
 
 void get_stream(struct call *call)
@@ -165,12 +175,13 @@ void get_stream(struct call *call)
         answer_problem(call, 400, "wrong parameter", S("kind: change or uplink"));
         return;
     }
-    if (!read_cursor(call, &s->at) || (s->at < 0 && !store_good(call, newest(&s->at, call, s->uplinks))))
+    if (!read_cursor(call, &s->at) ||
+        (s->at < 0 && !store_good(call, newest(&s->at, call, s->uplinks))))
         return;
-    call->rq->route  = s;                      /* the route was taken: from here on the place carries the cursor */
+    call->rq->route = s;               /* the route was taken: now the place carries the cursor */
     call->a->status  = 0;
     call->a->type    = S("text/event-stream");
     call->a->stream  = look;
     http_answer_header(call->a, S("Cache-Control"), S("no-store"));
-    http_answer_header(call->a, S("X-Accel-Buffering"), S("no"));      /* a proxy before us must not collect */
+    http_answer_header(call->a, S("X-Accel-Buffering"), S("no"));      /* a proxy must not collect */
 }

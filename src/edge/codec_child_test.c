@@ -422,9 +422,9 @@ TEST(a_machine_that_stands_still_is_not_held_against_the_codec)
                           str_z(input), t),
        CODEC_DONE);
     codec_child_tick(c, mono_after(t, 60000));
-    codec_child_tick(c, mono_after(t, 240000));
+    codec_child_tick(c, mono_after(t, 990000));
     EQ(codec_child_counts(c).started, 1);
-    codec_child_tick(c, mono_after(t, 260000));
+    codec_child_tick(c, mono_after(t, 1010000));
     EQ(codec_child_counts(c).started, 2);
     wait_all(c);
     EQ(h->refusals[h->n - 1], CODEC_DONE);

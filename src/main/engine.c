@@ -97,13 +97,27 @@ static bool others_may_read(const char *path)
     return stat(path, &st) == 0 && (st.st_mode & 077) != 0;
 }
 
-static enum err read_kek(u8 kek[32], const struct settings *s, struct str *why, struct arena *boot)
+/* A store with devices holds wrapped keys: a new key file could never open them, and hides what is missing. */
+static bool store_has_keys(struct env *env)
+{
+    struct db_query *q = db_query(env->db, "SELECT 1 FROM device LIMIT 1");
+    bool has = !q || db_step(q) == OK;
+    if (q)
+        db_reset(q);
+    return has;
+}
+
+static enum err read_kek(struct env *env, u8 kek[32], const struct settings *s, struct str *why, struct arena *boot)
 {
     bool own = s->text[SET_kek_file].n > 0;
     struct str path = own ? s->text[SET_kek_file] : str_fmt(boot, "%.*s/kek", STR(s->text[SET_data]));
     struct bytes file;
     size_t n;
     enum err err = sys_file_read(&file, path.p, 1024, boot);
+    if (err == ERR_NOT_FOUND && store_has_keys(env)) {
+        *why = str_fmt(boot, "the key file %.*s is missing, and this store was made with one: put it back", STR(path));
+        return ERR_DENIED;
+    }
     if (err == ERR_NOT_FOUND) {
         sys_random(kek, 32);
         struct str text = str_fmt(boot, "%.*s\n", STR(hex_str(boot, (struct bytes){ kek, 32 })));
@@ -157,7 +171,7 @@ static enum err start_mac(struct env *env, const struct settings *s, struct str 
         *why = str_fmt(boot, "plan = %.*s: there is no such plan", STR(s->text[SET_plan]));
         return ERR_INVALID;
     }
-    enum err err = read_kek(kek, s, why, boot);
+    enum err err = read_kek(env, kek, s, why, boot);
     mac.kek = (struct bytes){ kek, sizeof kek };
     if (err == OK)
         err = mac_start(env, &mac, why);
