@@ -301,7 +301,7 @@ static struct str refusal_en(struct str word)
     return word;
 }
 
-/* Columns: dev_eui, word, how many, first, last. The rows are the last ones of each device, not all there were. */
+/* Columns: dev_eui, word, how many, first, last. Only the last ones of each device are kept. */
 static void judge_refusals(struct findings *f, struct db_query *q)
 {
     const struct device_row *d = devices_find(&f->devices, (u64)db_i64(q, 0));
