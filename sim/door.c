@@ -128,6 +128,7 @@ static void take(struct sim *s, u32 index, struct mono now)
     tx_ack(s, g, p->token, answer == JIT_OK ? "" : sim_jit_words(answer));
     if (answer != JIT_OK) {
         s->tally.refused++;
+        s->tally.too_late += answer == JIT_TOO_LATE;
         p->used = false;
         return;
     }

@@ -210,7 +210,7 @@ struct flight {
 
 struct tally {
     u64 joins, uplinks, heard, copies, collided, weak, deaf, lost, corrupt, downlinks, emitted,
-        missed, refused, pushed, acked, resent;
+        missed, refused, too_late, pushed, acked, resent;
 };
 
 struct options {
@@ -238,7 +238,7 @@ struct sim {
     struct loop_timer *timer;
     struct address server;
     int            keep_fd;
-    struct mono    started;
+    struct mono    started, told_at;
 };
 
 void sim_place_gateways(struct sim *s);

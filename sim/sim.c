@@ -102,32 +102,48 @@ static const char *read_options(struct options *o, int argc, char **argv)
 
 /* ------------------------------------------------------------------ the loop */
 
+/* What is told of the tally, since the start. */
+static const struct { const char *name; size_t member; } counts[] = {
+    { "uplinks",   offsetof(struct tally, uplinks) },
+    { "lost",      offsetof(struct tally, lost) },        /* heard by no gateway */
+    { "collided",  offsetof(struct tally, collided) },    /* of copies, as the next three */
+    { "weak",      offsetof(struct tally, weak) },
+    { "deaf",      offsetof(struct tally, deaf) },        /* the gateway was sending */
+    { "bad_crc",   offsetof(struct tally, corrupt) },
+    { "repeated",  offsetof(struct tally, resent) },
+    { "emitted",   offsetof(struct tally, emitted) },     /* downlinks on the air */
+    { "downlinks", offsetof(struct tally, downlinks) },   /* and understood */
+    { "missed",    offsetof(struct tally, missed) },
+    { "refused",   offsetof(struct tally, refused) },     /* by a gateway's queue */
+    { "too_late",  offsetof(struct tally, too_late) },    /* of those */
+    { "pushed",    offsetof(struct tally, pushed) },
+    { "acked",     offsetof(struct tally, acked) },
+};
+
 static void report(struct sim *s, struct mono now)
 {
     const struct tally *t = &s->tally, *was = &s->told;
-    u32 joined = 0;
+    double hour  = sim_world_hour(&s->world, sim_world_s(&s->world, now));
+    double since = (double)mono_since(now, s->told_at) / (double)US_PER_S;
+    u64 heard = t->heard - was->heard;
+    u32 joined = 0, silent = 0;
     for (u32 i = 0; i < s->devices_n; i++)
         joined += s->devices[i].kept.joined;
-    u32 silent = 0;
     for (u32 i = 0; i < s->gateways_n; i++)
         silent += !sim_gateway_works(&s->gateways[i], now);
-    double hour = sim_world_hour(&s->world, sim_world_s(&s->world, now));
-    u64 sent = t->uplinks - was->uplinks, heard = t->heard - was->heard;
-    printf("simulated city %02d:%02d joined=%u/%u uplinks=%llu (%.1f/s) copies=%.1f lost=%llu "
-           "collided=%llu weak=%llu "
-           "deaf=%llu bad_crc=%llu repeated=%llu downlinks=%llu/%llu missed=%llu refused=%llu "
-           "acked=%llu/%llu "
-           "silent_gateways=%u\n",
-           (int)hour, (int)(hour * 60) % 60, joined, s->devices_n, (unsigned long long)t->uplinks,
-           (double)sent / 10, heard ? (double)(t->copies - was->copies) / (double)heard : 0,
-           (unsigned long long)t->lost, (unsigned long long)t->collided,
-           (unsigned long long)t->weak, (unsigned long long)t->deaf, (unsigned long long)t->corrupt,
-           (unsigned long long)t->resent, (unsigned long long)t->downlinks,
-           (unsigned long long)t->emitted, (unsigned long long)t->missed,
-           (unsigned long long)t->refused, (unsigned long long)t->acked,
-           (unsigned long long)t->pushed, silent);
+    printf("simulated city %02d:%02d joined=%u/%u uplinks_s=%.1f copies=%.1f silent_gateways=%u",
+           (int)hour, (int)(hour * 60) % 60, joined, s->devices_n,
+           since > 0 ? (double)(t->uplinks - was->uplinks) / since : 0,
+           heard ? (double)(t->copies - was->copies) / (double)heard : 0, silent);
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        u64 n;
+        memcpy(&n, (const char *)t + counts[i].member, sizeof n);
+        printf(" %s=%llu", counts[i].name, (unsigned long long)n);
+    }
+    printf("\n");
     (void)fflush(stdout);
-    s->told = *t;
+    s->told    = *t;
+    s->told_at = now;
     sim_agenda_put(&s->agenda, mono_after(now, REPORT_EVERY_US), EVENT_REPORT, 0, 0);
 }
 
@@ -226,7 +242,7 @@ int sim_main(int argc, char **argv)
     sim_enrol(s);
     s->loop    = loop_make();
     s->timer   = loop_timer(s->loop, timed, s);
-    s->started = s->world.start = sys_now();
+    s->started = s->told_at = s->world.start = sys_now();
     loop_on_stop_signals(s->loop, stop, s);
     sim_door_open(s);
     switch_on(s);
