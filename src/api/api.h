@@ -27,8 +27,8 @@ struct api {
     double speed;                    /* how fast the simulated world goes; 1: it does not matter */
     struct mono started;
     struct readers *readers;         /* connections for the threads of the door */
-    /* A copy of the loop's counters, made after each commit. */
-    struct api_counts *counts;
+    struct api_counts *counts;       /* a copy of the loop's counters, made after each commit, under the lock */
+    struct lock *counts_lock;
 };
 
 /* What a handler is handed. */
@@ -83,6 +83,7 @@ handler get_health, get_metrics, get_routes, get_drops, get_portal;
 
 /* ------------------------------------------------------------------ for main/ */
 
+/* The loop writes, the door's threads read: through api_counts_read. */
 struct api_counts { u64 dropped[DROP_KINDS], counted[8]; i64 last_id, dirty, devices, gateways, windows, memory_bytes; };
 
 struct http_calls api_calls(struct api *api);
@@ -93,5 +94,6 @@ void       reader_give(struct readers *readers, struct db *db);
 void       readers_close(struct readers *readers);
 /* On the loop, after a commit. */
 void api_count(struct api *api);
+struct api_counts api_counts_read(const struct api *api);
 
 #endif

@@ -17,17 +17,6 @@
 /* ------------------------------------------------------------------ the request */
 
 /* Everything the standard names (city-os, 1.2): what is not done here is refused by ngsi/ in words. */
-static const char *const parameters[] = {
-    "id", "idPattern", "type", "attrs", "pick", "omit", "q", "csf", "georel", "geometry",
-    "coordinates", "geoproperty", "scopeQ", "limit", "offset", "count", "options", "format",
-    "sysAttrs", "lang", "datasetId", "deleteAll", "expandValues", "jsonKeys", "geometryProperty",
-    "orderBy", "orderFrom", "orderGeometry", "collation", "join", "joinLevel", "containedBy",
-    "timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "firstN", "offsetN", "aggrMethods",
-    "aggrPeriodDuration", "observedAt", "details", "local", "via", "entityMap", "splitEntities",
-    "entityMapLifetime", "page",
-};
-static_assert(COUNT(parameters) <= PARAMS_MAX, "every parameter has its place");
-
 static void text_percent(struct text *t, struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -38,17 +27,18 @@ static void text_percent(struct text *t, struct str s)
     }
 }
 
+/* The parameters in their order; more than PARAMS_MAX: returns more, and is refused. */
 static size_t read_params(struct ngsi_param *out, struct str *raw, struct call *call)
 {
+    struct str  names[PARAMS_MAX], values[PARAMS_MAX];
     struct text t = text_make(call->rq->arena, 64 * 1024);
-    size_t n = 0;
-    for (size_t i = 0; i < COUNT(parameters); i++) {
-        struct str name = str_z(parameters[i]);
-        if (!http_has_query(call->rq, name))
-            continue;
-        out[n] = (struct ngsi_param){ name, http_query(call->rq, name) };
-        text_fmt(&t, "%s%s=", n ? "&" : "", parameters[i]);
-        text_percent(&t, out[n++].value);
+    size_t n = http_queries(call->rq, names, values, PARAMS_MAX);
+    for (size_t i = 0; i < MIN(n, (size_t)PARAMS_MAX); i++) {
+        out[i] = (struct ngsi_param){ names[i], values[i] };
+        text_fmt(&t, "%s", i ? "&" : "");
+        text_percent(&t, names[i]);
+        text_char(&t, '=');
+        text_percent(&t, values[i]);
     }
     *raw = text_str(&t);
     return n;
@@ -91,6 +81,10 @@ static bool read_request(struct ngsi_asked *asked, struct call *call, enum ngsi_
     struct ngsi_problem problem;
     size_t n = read_params(params, &asked->raw_query, call);
     asked->view.query = &asked->query;
+    if (n > PARAMS_MAX) {
+        refuse_as(call, NGSI_INVALID_REQUEST, S("more parameters than any operation knows"));
+        return false;
+    }
     if (!read_context(asked, call))
         return false;
     if (!ngsi_accept(&asked->media, http_header(call->rq, S("Accept")))) {
@@ -100,7 +94,7 @@ static bool read_request(struct ngsi_asked *asked, struct call *call, enum ngsi_
     }
     asked->view.inline_context = asked->media == NGSI_LD_JSON;
     for (size_t i = 0; i < n; i++)
-        if (!str_is_utf8(params[i].value) ||
+        if (!str_is_utf8(params[i].name) || !str_is_utf8(params[i].value) ||
             (params[i].value.n && memchr(params[i].value.p, 0, params[i].value.n))) {
             refuse_as(call, NGSI_INVALID_REQUEST, S("a parameter is not UTF-8 text"));
             return false;

@@ -215,7 +215,7 @@ void get_city(struct call *call)
     json_member_i64(&p.out, S("gateways_heard"), n.gateways_heard);
     json_member_i64(&p.out, S("devices"), n.devices);
     json_member_i64(&p.out, S("devices_heard"), n.devices_heard);
-    json_member_u64(&p.out, S("uplinks"), api->counts->counted[COUNT_UPLINKS]);
+    json_member_u64(&p.out, S("uplinks"), api_counts_read(api).counted[COUNT_UPLINKS]);
     json_close(&p.out);
     json_close(&p.out);
     page_answer(&p, call, 200);

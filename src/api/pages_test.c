@@ -3,6 +3,7 @@
 #include "api/inside.h"
 
 #include "base/test.h"
+#include "sys/lock.h"
 #include "core/core.h"
 #include "mac/mac.h"
 
@@ -54,7 +55,7 @@ static struct city *city_in(struct str where)
     EQ(db_open(&c->db, where, DB_WRITER, &why, &c->boot), OK);
     c->now_us = sys_clock().us;
     c->api    = (struct api){ .profiles = &c->profiles, .city_ja = S("試市"), .city_en = S("Test City"), .version = S("0"),
-                              .speed = 60, .counts = &c->counts, .readers = readers_make(where) };
+                              .speed = 60, .counts = &c->counts, .counts_lock = lock_make(), .readers = readers_make(where) };
     c->rq     = (struct http_request){ .method = S("GET"), .path = S("/ngsi-ld/v1/entities"), .arena = test_arena() };
     c->call   = (struct call){ .api = &c->api, .rq = &c->rq, .a = &c->a, .db = c->db, .tenant = 1 };
     return c;

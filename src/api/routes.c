@@ -4,6 +4,7 @@
 
 #include "base/embedded.h"
 #include "mac/mac.h"
+#include "sys/lock.h"
 #include "sys/sys.h"
 
 #define KIB 1024
@@ -179,6 +180,7 @@ void api_count(struct api *api)
     struct env *env = api->env;
     struct api_counts *c = api->counts;
     struct mac_numbers n = mac_numbers(env->mac);
+    lock_take(api->counts_lock);
     memcpy(c->dropped, env->dropped, sizeof c->dropped);
     memcpy(c->counted, env->counted, sizeof c->counted);
     c->last_id      = env->last_id;
@@ -187,6 +189,15 @@ void api_count(struct api *api)
     c->gateways     = (i64)n.gateways;
     c->windows      = (i64)n.windows;
     c->memory_bytes = (i64)n.bytes;
+    lock_give(api->counts_lock);
+}
+
+struct api_counts api_counts_read(const struct api *api)
+{
+    lock_take(api->counts_lock);
+    struct api_counts c = *api->counts;
+    lock_give(api->counts_lock);
+    return c;
 }
 
 void get_health(struct call *call)
@@ -197,7 +208,7 @@ void get_health(struct call *call)
     json_member_str(&p.out, S("status"), S("ok"));
     json_member_str(&p.out, S("version"), call->api->version);
     json_member_str(&p.out, S("store"), db_version(call->db, call->rq->arena));
-    json_member_i64(&p.out, S("last_event"), call->api->counts->last_id);
+    json_member_i64(&p.out, S("last_event"), api_counts_read(call->api).last_id);
     json_member_i64(&p.out, S("uptime_s"), mono_since(sys_now(), call->api->started) / US_PER_S);
     json_close(&p.out);
     page_answer(&p, call, 200);
@@ -207,7 +218,7 @@ struct metric { const char *name, *type, *help; i64 value; };
 
 void get_metrics(struct call *call)
 {
-    const struct api_counts *c = call->api->counts;
+    const struct api_counts now = api_counts_read(call->api), *c = &now;
     const struct metric metrics[] = {
         { "hotaru_uplinks_total", "counter", "unique uplinks committed", (i64)c->counted[COUNT_UPLINKS] },
         { "hotaru_copies_total", "counter", "further copies of them", (i64)c->counted[COUNT_COPIES] },
@@ -259,6 +270,7 @@ void get_routes(struct call *call)
 
 void get_drops(struct call *call)
 {
+    const struct api_counts now = api_counts_read(call->api);
     struct page p;
     page_begin(&p, call);
     json_open_object(&p.out);
@@ -268,7 +280,7 @@ void get_drops(struct call *call)
         json_open_object(&p.out);
         json_member_str(&p.out, S("word"), str_z(drop_name(d)));
         json_member_str(&p.out, S("words"), str_z(drop_words(d)));
-        json_member_u64(&p.out, S("count"), call->api->counts->dropped[d]);
+        json_member_u64(&p.out, S("count"), now.dropped[d]);
         json_close(&p.out);
     }
     json_close(&p.out);

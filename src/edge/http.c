@@ -60,6 +60,28 @@ struct str http_query(const struct http_request *rq, struct str name)
     return (struct str){ value, n };
 }
 
+struct listing { struct str *names, *values; size_t n, room; };
+
+static enum MHD_Result list_query(void *arg, enum MHD_ValueKind kind, const char *key, size_t key_n, const char *value,
+                                  size_t value_n)
+{
+    struct listing *l = arg;
+    (void)kind;
+    if (l->n < l->room) {
+        l->names[l->n]  = (struct str){ key, key_n };
+        l->values[l->n] = (struct str){ value ? value : "", value ? value_n : 0 };
+    }
+    l->n++;
+    return MHD_YES;
+}
+
+size_t http_queries(const struct http_request *rq, struct str *names, struct str *values, size_t room)
+{
+    struct listing l = { names, values, 0, room };
+    (void)MHD_get_connection_values_n(rq->connection, MHD_GET_ARGUMENT_KIND, list_query, &l);
+    return l.n;
+}
+
 bool http_has_query(const struct http_request *rq, struct str name)
 {
     return MHD_lookup_connection_value_n(rq->connection, MHD_GET_ARGUMENT_KIND, name.p, name.n, NULL, NULL) == MHD_YES;

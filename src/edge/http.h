@@ -29,6 +29,8 @@ struct http_request {
 };
 /* Empty when absent. Query values are decoded; a name given twice: the first. */
 struct str http_query(const struct http_request *rq, struct str name);
+/* All of the query in its order, at most `room`; returns how many there are, more than `room` included. */
+size_t     http_queries(const struct http_request *rq, struct str *names, struct str *values, size_t room);
 bool       http_has_query(const struct http_request *rq, struct str name);
 struct str http_header(const struct http_request *rq, struct str name);
 

@@ -11,6 +11,7 @@
 #include "edge/http.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
+#include "sys/lock.h"
 #include "sys/sys.h"
 
 #include <stdio.h>
@@ -202,7 +203,8 @@ static void make_api(struct daemon *d)
                            .speed    = (double)d->set->number[SET_speed],
                            .started  = sys_now(),
                            .readers  = readers_make(d->set->text[d->set->text[SET_store].n ? SET_store : SET_data]),
-                           .counts   = &d->counts };
+                           .counts   = &d->counts,
+                           .counts_lock = lock_make() };
 }
 
 static void say_ready(struct daemon *d, struct arena *boot)
