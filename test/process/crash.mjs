@@ -270,15 +270,17 @@ async function replayAll() {
     const before = await daemon.metrics(), events = truth.byId.size;
     for (const j of truth.joins) await rnd.of(gateways).hear(j.phy, {}, { ms: 1000 });
     const frames = [...truth.acked.values()];
-    for (let i = 0; i < frames.length; i += 50)
-        await Promise.all(frames.slice(i, i + 50).map((phy, n) => gateways[n % 3].hear(phy, {}, { ms: 2000 })));
+    for (let i = 0; i < frames.length; i += 60)                 /* 1,400 a second each: a gateway's share is 2,000 */
+        await Promise.all([sleep(14), ...frames.slice(i, i + 60).map((phy, n) => gateways[n % 3].hear(phy, {}, { ms: 2000 }))]);
     await sleep(100);
     const after = await daemon.metrics();
     same('a DevNonce used before the crash is refused after it', after.drops.DROP_DEVNONCE - before.drops.DROP_DEVNONCE, truth.joins.length);
     same('no replayed join is accepted', after.hotaru_joins_total - before.hotaru_joins_total, 0);
     same('no replayed frame is a new event', [after.hotaru_uplinks_total - before.hotaru_uplinks_total, truth.byId.size - events], [0, 0]);
-    same('every replayed frame is called a repetition or a copy of one',
-        after.drops.DROP_REPEATED - before.drops.DROP_REPEATED + after.drops.DROP_COPY - before.drops.DROP_COPY, frames.length);
+    const words = {};
+    for (const [word, n] of Object.entries(after.drops)) if (n > before.drops[word]) words[word] = n - before.drops[word];
+    fact('every replayed frame is called a repetition or a copy of one', words.DROP_REPEATED + (words.DROP_COPY || 0) === frames.length,
+        `${JSON.stringify(words)} for ${frames.length} frames`);
 }
 
 /* R6, R5: sessions live on after joins whose accept never came; the next join gives a JoinNonce that was never given. */
