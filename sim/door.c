@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The gateways' sockets, two each as in Semtech's forwarder: PUSH_DATA goes out of one port,
- * PULL_DATA out of another, and downlinks come back to the second. When no one listens
- * at the server, the kernel's refusals are ignored: a forwarder in the field would not see them.
+ * PULL_DATA out of another, and downlinks come back to the second. The sockets are
+ * not connected: when no one listens there, a forwarder in the field hears of no refusal either.
  *
  *     | 2 | token 2 | 0 PUSH_DATA | EUI 8 | JSON |      | 2 | token 2 | 1 PUSH_ACK |
  *     | 2 | token 2 | 2 PULL_DATA | EUI 8 |             | 2 | token 2 | 4 PULL_ACK |
@@ -12,10 +12,8 @@
 
 #include "wire/json.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { PROTOCOL = 2, PUSH_DATA = 0, PUSH_ACK, PULL_DATA, PULL_RESP, PULL_ACK, TX_ACK, HEAD = 12 };
 
@@ -31,6 +29,13 @@ static void later(struct sim *s, struct mono now, double in_s, enum event_kind k
     sim_agenda_put(&s->agenda, mono_after(now, (i64)(in_s * (double)US_PER_S)), kind, who, 0);
 }
 
+static struct sockaddr_in server_of(const struct sim *s)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(s->server.port) };
+    memcpy(&to.sin_addr, s->server.ip, 4);
+    return to;
+}
+
 static void transmit(struct sim *s, const struct gateway *g, int fd, u8 id, u16 token,
                      struct str body)
 {
@@ -42,7 +47,8 @@ static void transmit(struct sim *s, const struct gateway *g, int fd, u8 id, u16 
     put_u64be(p + 4, g->eui);
     if (body.n)
         memcpy(p + HEAD, body.p, body.n);
-    (void)!write(fd, p, n);
+    struct sockaddr_in to = server_of(s);
+    (void)!sendto(fd, p, n, 0, (struct sockaddr *)&to, sizeof to);
 }
 
 static void push(struct sim *s, struct gateway *g, struct str body)
@@ -207,8 +213,12 @@ static void readable(void *arg)
     struct sim     *s = socket->sim;
     struct gateway *g = &s->gateways[socket->gateway];
     u8 room[4096];
-    for (ssize_t n; (n = read(socket->fd, room, sizeof room)) > 0;) {
-        if (n < 4 || room[0] != PROTOCOL)
+    struct sockaddr_in server = server_of(s), from;
+    socklen_t from_n = sizeof from;
+    for (ssize_t n; (n = recvfrom(socket->fd, room, sizeof room, 0, (struct sockaddr *)&from,
+                                  &from_n)) > 0;) {
+        if (n < 4 || room[0] != PROTOCOL || from.sin_port != server.sin_port ||
+            from.sin_addr.s_addr != server.sin_addr.s_addr)
             continue;
         struct arena mark = s->event;
         u16 token = get_u16be(room + 1);
@@ -223,10 +233,9 @@ static void readable(void *arg)
 
 static int open_one(struct sim *s, u32 gateway, bool pull)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(s->server.port) };
-    memcpy(&to.sin_addr, s->server.ip, 4);
+    struct sockaddr_in any = { .sin_family = AF_INET };
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) != 0)
         die("no socket for gateway %u: see ulimit -n", gateway);
     struct socket *socket = arena_new(&s->boot, struct socket);
     *socket = (struct socket){ s, gateway, fd, pull };
