@@ -17,7 +17,7 @@ for set in "$@"; do
 done
 
 # Node builds the screens and drives some tests; 18 or later that is there already is used as it is.
-node_is_new() { command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 18)' 2>/dev/null; }
+node_is_new() { command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null; }
 node_is_new || want="$want nodejs npm"
 
 has() {

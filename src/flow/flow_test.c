@@ -289,6 +289,39 @@ TEST(a_frame_heard_before_a_crash_is_not_new_after_it)
     forget(&n), stop(c);
 }
 
+TEST(rows_behind_catch_up_in_any_portion_and_after_a_failure)
+{
+    struct city *c = city_make();
+    struct node n[3] = { node_of(RIVER), node_of(SCRIPTED), node_of(TRACKER) };
+    struct bytes heard[9];
+    for (size_t i = 0; i < 3; i++)
+        join(c, &n[i]);
+    for (size_t i = 0; i < COUNT(heard); i++) {
+        pass(c, US_PER_S);
+        heard[i] = LEVEL(&n[i % 3]);
+        EQ(hear(c, heard[i], GATEWAY_A, 50), PASS);
+        (void)settle(c);
+        if (i == 3)
+            TRUE(flow_idle(&c->env, 1) > 0);                            /* one of three, then more uplinks of it */
+        if (i == 6) {
+            TRUE(mac_flush(&c->env, 10) > 0);
+            c->env.failed = ERR_FULL;
+            EQ(flow_commit(&c->env), ERR_FULL);
+            flow_done(&c->env);
+            EQ(mac_numbers(c->env.mac).dirty, 3);
+            TRUE(flow_idle(&c->env, 2) > 0);
+        }
+    }
+    crash(c);
+    for (size_t i = 0; i < COUNT(heard); i++)
+        EQ(hear(c, heard[i], GATEWAY_A, 50), DROP_REPEATED);
+    for (size_t i = 0; i < 3; i++) {
+        EQ(hear(c, LEVEL(&n[i]), GATEWAY_A, 50), PASS);
+        forget(&n[i]);
+    }
+    stop(c);
+}
+
 TEST(what_a_failed_commit_takes_back_never_happened)
 {
     struct city *c = city_make();

@@ -85,6 +85,9 @@ struct gateway {
     bool dirty, simulated;
 };
 
+/* A device whose row is behind, and the first event that the row does not know. */
+struct dirty { i64 since; u32 device; };
+
 struct stranger { u64 eui; struct wall last_seen; u32 datagrams; char address[48]; bool dirty; };
 
 struct cached_key { u32 session; u32 generation; struct lora_key key; };
@@ -108,8 +111,9 @@ struct mac {
     struct window *windows;
     u64 window_first, window_open, window_next;  /* ring: known, still open, next to give */
 
-    u32 *dirty; u32 dirty_first, dirty_n, dirty_room;     /* ring of devices to be written behind */
+    struct dirty *dirty; u32 dirty_first, dirty_n, dirty_room;   /* ring of devices to be written behind */
     u32 flushing[FLUSH_MAX], flushing_n;                  /* whose rows are in this batch */
+    i64 flushed_since, rolled;                            /* since when they were behind; the mark as it stands */
     struct stranger strangers[100]; u32 strangers_n;
 
     struct cached_key *keys; u32 generation;

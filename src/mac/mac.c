@@ -58,6 +58,8 @@ bool mac_device_ref(const struct env *env, u64 dev_eui, struct device_ref *out)
     return true;
 }
 
+static void mark_dirty_again(struct env *env, u32 device);
+
 /* ------------------------------------------------------------------ undo */
 
 static struct undo *undo_new(struct env *env, u32 index, bool is_device)
@@ -123,7 +125,9 @@ void mac_undo(struct env *env)
     }
     windows_drop_batch(env);
     for (u32 i = 0; i < mac->flushing_n; i++)
-        mark_dirty(env, mac->flushing[i]);
+        mark_dirty_again(env, mac->flushing[i]);
+    if (mac->flushing_n > 0)
+        mac->rolled = 0;
     mac->freed_n = mac->flushing_n = 0;
     mac->undo    = NULL;
     mac->batch++;
@@ -135,7 +139,7 @@ void mac_undo(struct env *env)
 static void dirty_grow(struct mac *mac)
 {
     u32  room = MAX(mac->dirty_room * 2, 1024u);
-    u32 *ring = boot_take(room * sizeof *ring);
+    struct dirty *ring = boot_take(room * sizeof *ring);
     for (u32 i = 0; i < mac->dirty_n; i++)
         ring[i] = mac->dirty[(mac->dirty_first + i) & (mac->dirty_room - 1)];
     boot_release(mac->dirty);
@@ -152,7 +156,22 @@ void mark_dirty(struct env *env, u32 device)
     if (mac->dirty_n == mac->dirty_room)
         dirty_grow(mac);
     mac->devices[device].dirty = true;
-    mac->dirty[(mac->dirty_first + mac->dirty_n++) & (mac->dirty_room - 1)] = device;
+    mac->dirty[(mac->dirty_first + mac->dirty_n++) & (mac->dirty_room - 1)] = (struct dirty){ env->last_id, device };
+}
+
+/* A flush that failed: the device goes back to the head of the ring, older than all that wait. */
+static void mark_dirty_again(struct env *env, u32 device)
+{
+    struct mac *mac = env->mac;
+    i64 since = mac->dirty_n ? mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].since : mac->flushed_since;
+    if (mac->devices[device].dirty)
+        return;
+    if (mac->dirty_n == mac->dirty_room)
+        dirty_grow(mac);
+    mac->devices[device].dirty = true;
+    mac->dirty_first = (mac->dirty_first - 1) & (mac->dirty_room - 1);
+    mac->dirty[mac->dirty_first] = (struct dirty){ MIN(since, mac->flushed_since), device };
+    mac->dirty_n++;
 }
 
 static enum err write_state(struct env *env, const struct device *d)
@@ -259,28 +278,32 @@ static size_t flush_gateways(struct env *env)
 }
 
 /*
- * The ring holds devices in the order in which they became dirty. Every event older than the oldest
- * one that still waits is covered by the rows, and that is what the mark says: at start only younger
- * events are rolled forward. A device that changes again while it waits is covered too, because its
- * row is written later than the event.
+ * The ring holds devices in the order in which their rows fell behind. What is older than the oldest
+ * one that still waits is in the rows, and that is what the mark says: at start only younger events
+ * are rolled forward. A device that changes again while it waits is covered too, because its row is
+ * written later than the event.
  */
 size_t mac_flush(struct env *env, size_t max)
 {
     struct mac *mac = env->mac;
     size_t n = 0;
     i64 covered = env->last_id;
+    mac->flushed_since = mac->dirty_n ? mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].since : covered;
     while (n < MIN(max, (size_t)FLUSH_MAX) && mac->dirty_n > 0 && env->failed == OK) {
-        u32 index = mac->dirty[mac->dirty_first & (mac->dirty_room - 1)];
-        struct device *d = &mac->devices[index];
+        u32 index = mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].device;
         mac->flushing[mac->flushing_n++] = index;
         mac->dirty_first = (mac->dirty_first + 1) & (mac->dirty_room - 1);
         mac->dirty_n--;
-        d->dirty = false;
-        (void)write_state(env, d);
+        mac->devices[index].dirty = false;
+        (void)write_state(env, &mac->devices[index]);
         n++;
     }
-    if (n > 0 && mac->dirty_n == 0)
+    if (mac->dirty_n > 0)
+        covered = mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].since - 1;
+    if (n > 0 && covered > mac->rolled) {
         (void)write_mark(env, "rolled", covered);
+        mac->rolled = covered;
+    }
     return n + flush_gateways(env);
 }
 

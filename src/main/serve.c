@@ -22,6 +22,8 @@
 #define FOLD_US     (1 * US_PER_S)       /* how often the log is folded into the store when all is quiet */
 #define BEHIND_ROWS 256                  /* rows written behind at a time */
 #define PING_US     (15 * US_PER_S)
+#define BUSY_PER_S  500                  /* datagrams a second from which on rows behind wait for a quieter moment … */
+#define BEHIND_MAX  200000               /* … but not more of them than this, so that a start stays quick */
 
 struct daemon {
     struct env env;
@@ -36,6 +38,7 @@ struct daemon {
     struct api api;
     struct api_counts counts;
     struct mono folded, pinged, written;
+    u64 datagrams_before;
     bool stopping, full;
     int exit_code;
 };
@@ -119,13 +122,22 @@ static void writes(void *arg)
     finish(d, err);
 }
 
-/* Rows behind and the log: only when nobody waits, except that the log may not grow without end. */
+static bool is_busy(struct daemon *d, struct mono now)
+{
+    u64 datagrams = d->env.counted[COUNT_BATCHED] - d->datagrams_before;
+    d->datagrams_before = d->env.counted[COUNT_BATCHED];
+    return (i64)datagrams * US_PER_S > BUSY_PER_S * mono_since(now, d->written);
+}
+
+/* Rows behind and the log: when nobody waits, except that neither may grow without end. A checkpoint
+ * writes back the pages that rows behind have touched, so it is cheap while they wait. */
 static void housekeeping(struct daemon *d)
 {
     struct mono now = sys_now();
     if (mono_since(now, d->written) >= 4 * TURN_US) {
+        bool busy = is_busy(d, now);
         d->written = now;
-        if (flow_idle(&d->env, BEHIND_ROWS) > 0)
+        if ((!busy || d->counts.dirty > BEHIND_MAX) && flow_idle(&d->env, BEHIND_ROWS) > 0)
             api_count(&d->api);
     }
     if (mono_since(now, d->folded) >= FOLD_US) {

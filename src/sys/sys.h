@@ -52,7 +52,7 @@ bool   address_is_loopback(struct address a);
 
 struct datagram { struct address peer; struct bytes bytes; };
 struct udp;
-#define UDP_BATCH      256
+#define UDP_BATCH      512
 #define UDP_BYTES_MAX  65507
 
 /* Opens and binds; NULL with words when that cannot be. */
