@@ -301,8 +301,12 @@ TEST(rows_behind_catch_up_in_any_portion_and_after_a_failure)
         heard[i] = LEVEL(&n[i % 3]);
         EQ(hear(c, heard[i], GATEWAY_A, 50), PASS);
         (void)settle(c);
-        if (i == 3)
-            TRUE(flow_idle(&c->env, 1) > 0);                            /* one of three, then more uplinks of it */
+        if (i == 3) {
+            TRUE(flow_idle(&c->env, 1) > 0);                            /* one of three */
+            crash(c);
+            for (size_t k = 0; k <= i; k++)
+                EQ(hear(c, heard[k], GATEWAY_A, 50), DROP_REPEATED);
+        }
         if (i == 6) {
             TRUE(mac_flush(&c->env, 10) > 0);
             c->env.failed = ERR_FULL;
