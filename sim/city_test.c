@@ -232,6 +232,16 @@ TEST(a_spread_knows_its_shares_within_two_percent)
     EQ(s->max, 100000);
 }
 
+TEST(a_door_is_an_ipv4_address_and_everywhere_means_here)
+{
+    struct address at;
+    TRUE(sim_door_server(&at, S("0.0.0.0:1700")));
+    EQ(get_u32be(at.ip), 0x7F000001);
+    EQ(at.port, 1700);
+    TRUE(!sim_door_server(&at, S("[::1]:1700")));
+    TRUE(!sim_door_server(&at, S("127.0.0.1")));
+}
+
 TEST(bench_devices_differ_and_come_again)
 {
     u64 eui[3];

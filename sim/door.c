@@ -29,6 +29,16 @@ static void later(struct sim *s, struct mono now, double in_s, enum event_kind k
     sim_agenda_put(&s->agenda, mono_after(now, (i64)(in_s * (double)US_PER_S)), kind, who, 0);
 }
 
+bool sim_door_server(struct address *out, struct str text)
+{
+    static const u8 any[4] = { 0 }, here[4] = { 127, 0, 0, 1 };
+    if (!address_read(out, text) || out->family != 4 || out->port == 0)
+        return false;
+    if (memcmp(out->ip, any, sizeof any) == 0)
+        memcpy(out->ip, here, sizeof here);
+    return true;
+}
+
 static struct sockaddr_in server_of(const struct sim *s)
 {
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(s->server.port) };

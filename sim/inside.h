@@ -254,6 +254,8 @@ void sim_turn_heard(struct sim *s, struct device *d, const struct flight *f, dou
 void sim_turn_changes(struct sim *s, struct mono now);
 void sim_turn_send_at(struct sim *s, struct device *d, struct mono at);
 void sim_run_due(struct sim *s);    /* carries out what is due, sets the timer */
+/* Where the daemon listens, as its own setting says it: 0.0.0.0 is this machine. */
+bool sim_door_server(struct address *out, struct str text);
 void sim_door_open(struct sim *s);    /* sockets of all gateways */
 void sim_door_turn(struct sim *s, const struct event *e);                 /* a gateway's turn */
 void sim_door_heard(struct sim *s, struct gateway *g, const struct reception *r);

@@ -148,8 +148,8 @@ static void prepare_posts(struct load *l)
 static void open_sockets(struct load *l)
 {
     struct address at;
-    if (!address_read(&at, str_z(l->udp)))
-        die("not an address: %s", l->udp);
+    if (!sim_door_server(&at, str_z(l->udp)))
+        die("not an IPv4 address with a port: %s", l->udp);
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(at.port) };
     memcpy(&to.sin_addr, at.ip, 4);
     for (u32 i = 0; i < SOCKETS; i++) {
@@ -288,7 +288,7 @@ static void answered(struct load *l, u32 socket, u16 token, i64 now_us)
     u32 unique     = __atomic_load_n(&l->unique_of[socket][token], __ATOMIC_RELAXED);
     if (planned_us == 0)
         return;                                              /* answered twice */
-    l->acked++;
+    __atomic_fetch_add(&l->acked, 1, __ATOMIC_RELAXED);
     if (!(l->acked_once[unique / 8] >> unique % 8 & 1)) {
         l->acked_once[unique / 8] |= (u8)(1u << unique % 8);
         l->unique++;
@@ -372,7 +372,7 @@ static void run(struct load *l)
     for (int i = 0; w->url && i < 50 && !__atomic_load_n(&w->connected, __ATOMIC_ACQUIRE); i++)
         sleep_until(sys_now().us + 100000);
     keep_schedule(l);
-    for (int i = 0; i < 30 && l->acked < l->sent; i++)       /* stragglers */
+    for (int i = 0; i < 30 && __atomic_load_n(&l->acked, __ATOMIC_RELAXED) < l->sent; i++)       /* stragglers */
         sleep_until(sys_now().us + 100000);
     __atomic_store_n(&l->stop, true, __ATOMIC_RELEASE);
     __atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);

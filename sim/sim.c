@@ -209,8 +209,8 @@ static void build_city(struct sim *s)
     s->world = (struct world){ s->options.seed, s->options.scene, s->options.speed, sys_now() };
     sys_random((u8 *)&surprise, sizeof surprise);
     s->chance.state = s->options.seed ^ surprise;    /* the world comes again, the radio does not */
-    if (!address_read(&s->server, str_z(s->options.udp)))
-        die("not an address: %s", s->options.udp);
+    if (!sim_door_server(&s->server, str_z(s->options.udp)))
+        die("not an IPv4 address with a port: %s", s->options.udp);
     if (sim_city_read(&s->city, &s->boot) != OK)
         die("data/city inside this binary cannot be read");
     sim_place_gateways(s);
