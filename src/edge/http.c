@@ -223,13 +223,18 @@ static void plain(struct conn *c, int status, struct str words)
 
 /* ------------------------------------------------------------------ requests */
 
-struct head_count { int lengths, encodings; };
+struct head_count { int lengths, encodings; bool odd; };
 
 static enum MHD_Result count_head(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 {
     struct head_count *n = arg;
-    (void)kind, (void)value;
-    n->lengths += str_eq_nocase(str_z(key), S("Content-Length"));
+    bool length = str_eq_nocase(str_z(key), S("Content-Length"));
+    (void)kind;
+    for (const char *c = key; *c; c++)
+        n->odd |= (u8)*c <= ' ';                           /* "Content-Length : 5" (RFC 9112, 5.1) */
+    for (const char *c = value; length && c && *c; c++)
+        n->odd |= *c < '0' || *c > '9';                    /* "5 0", folded */
+    n->lengths += length;
     n->encodings += str_eq_nocase(str_z(key), S("Transfer-Encoding"));
     return MHD_YES;
 }
@@ -239,12 +244,31 @@ static bool head_is_plain(struct conn *c)
 {
     struct head_count n = { 0 };
     (void)MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, count_head, &n);
-    return n.lengths <= 1 && n.encodings <= 1 && !(n.lengths && n.encodings);
+    return !n.odd && n.lengths <= 1 && n.encodings <= 1 && !(n.lengths && n.encodings);
+}
+
+/* %XX in place, except %00: decoded it would end the text, and what stands behind it would be lost. */
+static size_t unescape(void *arg, struct MHD_Connection *mhd, char *s)
+{
+    size_t n = 0, got;
+    (void)arg, (void)mhd;
+    for (const char *from = s; *from; n++) {
+        struct str digits = { from + 1, from[1] && from[2] ? 2 : 0 };
+        u8 byte;
+        if (*from == '%' && digits.n && hex_read(&byte, 1, &got, digits) && byte) {
+            s[n] = (char)byte;
+            from += 3;
+        } else {
+            s[n] = *from++;
+        }
+    }
+    s[n] = 0;
+    return n;
 }
 
 static bool path_is_plain(struct str path)
 {
-    return path.n > 0 && path.p[0] == '/' && !memchr(path.p, 0, path.n) && str_find(path, S("/../")) < 0 &&
+    return path.n > 0 && path.p[0] == '/' && str_find(path, S("%00")) < 0 && str_find(path, S("/../")) < 0 &&
            str_find(path, S("/./")) < 0 && !str_ends(path, S("/..")) && !str_ends(path, S("/.")) &&
            !memchr(path.p, '\\', path.n) && str_is_utf8(path);
 }
@@ -404,7 +428,8 @@ struct http *http_open(struct address at, const struct http_calls *calls, struct
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (at.family == 6 ? MHD_USE_IPv6 : 0u);
     const void *name = at.family == 6 ? (const void *)&in6 : (const void *)&in;
     h->mhd = MHD_start_daemon(flags, at.port, NULL, NULL, take, h, MHD_OPTION_SOCK_ADDR, name,
-                              MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                              MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
+                              NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                               (size_t)HEAD_BYTES_MAX, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
                               MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_THREAD_POOL_SIZE,
                               (unsigned)threads, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
