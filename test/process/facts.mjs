@@ -16,7 +16,8 @@ export function fact(sentence, truth, got) {
         return true;
     }
     failed++;
-    console.log(`FALSE ${sentence}${got === undefined ? '' : `\n      got ${typeof got === 'string' ? got : JSON.stringify(got)}`}`);
+    const shown = got === undefined ? '' : (typeof got === 'string' ? got : JSON.stringify(got));
+    console.log(`FALSE ${sentence}${shown === '' ? '' : `\n      got ${shown.length > 1200 ? `${shown.slice(0, 1200)} …` : shown}`}`);
     return false;
 }
 
