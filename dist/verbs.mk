@@ -57,8 +57,8 @@ faces:                           ## each header compiles alone
 	@for h in src/*/*.h sim/*.h; do echo "#include \"$${h#src/}\"" | \
 	    $(CC) $(ALL) -fsyntax-only -x c - || exit 1; done
 
-fmt:                             ## lay the sources out
-	clang-format -i $$(find src sim test -name '*.[ch]' -not -path '*/node_modules/*')
+fmt:                             ## lay out what you changed since the last commit (git clang-format)
+	git clang-format --extensions c,h HEAD || true
 
 help:                            ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */  make \1\t/p' Makefile dist/verbs.mk | expand -t 18

@@ -9,6 +9,7 @@
 #define PATH_US          (90 * US_PER_S)     /* a downlink path without PULL_DATA is gone */
 #define EARLY_US         (800 * US_PER_MS)   /* so long before its time a transmission leaves for the gateway */
 #define TOO_LATE_US      (60 * US_PER_MS)    /* a gateway's queue wants at least this much */
+#define JUMP_US          (30 * US_PER_S)     /* a concentrator's clock this far from where it should be began anew */
 #define ANSWER_US        (1 * US_PER_S)      /* a TX_ACK later than this does not come */
 #define DATAGRAMS_PER_S  2000                /* share of one gateway */
 #define PENDING          4096                /* transmissions under way; a power of two */
@@ -20,6 +21,9 @@ struct link {
     u8   version;
     i64  tokens;                              /* datagrams it may still send; refilled by time */
     struct mono refilled;
+    u32  tmst_us;                             /* the concentrator's clock at its last frame, and ours then */
+    struct mono tmst_at;
+    bool has_tmst;
 };
 
 /* A downlink that left or waits to leave. Slots are named by the token of the datagram. */
@@ -137,6 +141,26 @@ static void to_frame(struct frame *f, const struct semtech_rx *rx, u64 eui, stru
                                        .gateway_us = rx->gateway_us } };
 }
 
+static void next_try(struct gateways *g, struct pending *p, struct str reason);
+
+/* A concentrator that restarts counts from another number: windows on its old clock mean nothing. Frames
+ * may come a little late or out of order, so only a large difference is a jump. */
+static void watch_clock(struct gateways *g, struct link *l, u64 eui, u32 tmst_us)
+{
+    struct mono now = env_now(g->env);
+    u32 expected = l->tmst_us + (u32)mono_since(now, l->tmst_at);
+    i32 off = (i32)(tmst_us - expected);
+    bool jumped = l->has_tmst && (off > JUMP_US || off < -JUMP_US);
+    l->tmst_us  = tmst_us;
+    l->tmst_at  = now;
+    l->has_tmst = true;
+    for (u32 i = 0; jumped && i < g->pending_top; i++) {
+        struct pending *p = &g->pending[i];
+        if (p->used && p->downlink.tries[p->attempt].gateway == eui)
+            next_try(g, p, S("the gateway's clock began anew: it has restarted"));
+    }
+}
+
 static void take_rxpk(struct gateways *g, const struct json *rxpk, const struct semtech_message *m, u32 gateway)
 {
     struct semtech_rx rx;
@@ -153,6 +177,7 @@ static void take_rxpk(struct gateways *g, const struct json *rxpk, const struct 
         g->env->dropped[DROP_FREQUENCY]++;
         return;
     }
+    watch_clock(g, link_of(g, gateway), m->eui, rx.tmst_us);
     to_frame(&frame, &rx, m->eui, g->env);
     (void)flow_uplink(g->env, &frame);
 }
