@@ -9,10 +9,16 @@
  */
 import uPlot from 'uplot';
 import * as say from './say.js';
-import { plan } from './plan.js';
+import { decimalsOf, plan } from './plan.js';
 
 const HEIGHT = 272;
 const MARK_PX = 7;          /* points closer than this are a line without marks */
+const FONT = '13px sans-serif';
+const LABEL_PX_MIN = 40;    /* of the y axis, beside its ticks; wider where its words are */
+const TICKS_PX = 20;
+const MINUTE = 60, HOUR = 3600, DAY = 86400;
+const STEPS_S = [MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
+    HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY];
 
 export function makeChart(ctx, box, read) {
     let plot = null, shape = null, s = null, p = null;
@@ -38,11 +44,11 @@ export function makeChart(ctx, box, read) {
                 y: { range: () => [p.low, p.high] },
             },
             axes: [
-                { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: '13px sans-serif', size: 54,
-                    space: 64, values: (u, ticks) => ticks.map((t, i) => tick(ctx, t, ticks[i - 1])) },
-                { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: '13px sans-serif',
-                    size: p.states ? 76 : 60, splits: p.states ? () => p.states.map((_, i) => i) : undefined,
-                    values: (u, ticks) => ticks.map((t) => p.states ? state(ctx, p.states[t]) : level(t)) },
+                { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: FONT, size: 54,
+                    space: 64, incs: STEPS_S, values: (u, ticks) => ticks.map((t, i) => tick(ctx, t, ticks[i - 1])) },
+                { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: FONT,
+                    size: (u, words) => roomFor(u.ctx, words), splits: p.states ? () => p.states.map((_, i) => i) : undefined,
+                    values: (u, ticks, i, space, step) => ticks.map((t) => p.states ? state(ctx, p.states[t]) : level(t, decimalsOf(step))) },
             ],
             series: [{}, {
                 stroke: line, width: 2, spanGaps: false,
@@ -60,8 +66,8 @@ export function makeChart(ctx, box, read) {
         return p.x.length <= box.clientWidth / MARK_PX;
     }
 
-    function level(n) {
-        return `${say.signed(n, p.decimals)}${say.unit(s.unit) ? ` ${say.unit(s.unit)}` : ''}`;
+    function level(n, decimals) {
+        return `${say.signed(n, decimals)}${say.unit(s.unit) ? ` ${say.unit(s.unit)}` : ''}`;
     }
 
     function doubtful(u, stroke) {
@@ -99,7 +105,7 @@ export function makeChart(ctx, box, read) {
         show(series, gap_s) {
             s = series;
             p = plan(series.points, { gap_s, from_s: series.from / 1000, to_s: ctx.clock.now() / 1000, unit: series.unit });
-            const now = JSON.stringify([s.attr, p.states, sparse(), p.decimals, ctx.theme()]);
+            const now = JSON.stringify([s.attr, p.states, sparse(), s.unit, ctx.theme()]);
             if (plot && now === shape) { plot.setData([p.x, p.y]); return; }
             if (plot) plot.destroy();
             if (now !== shape && shape) read.textContent = ctx.t('device.chart.read');
@@ -118,6 +124,15 @@ function triangle(g, x, y, r, up) {
     g.lineTo(x + r, y + (2 + 2 * r) * up);
     g.lineTo(x - r, y + (2 + 2 * r) * up);
     g.closePath();
+}
+
+/* Nothing of a label may be cut: "0.962 m" is not ".962 m". */
+function roomFor(g, words) {
+    g.save();
+    g.font = FONT;
+    const widest = Math.max(LABEL_PX_MIN, ...(words || []).map((w) => g.measureText(w).width));
+    g.restore();
+    return Math.ceil(widest) + TICKS_PX;
 }
 
 function state(ctx, value) {

@@ -17,6 +17,11 @@ export function name(ctx, text) {
     return ctx.lang !== 'ja' && say.isJapanese(text) ? h('span', { lang: 'ja' }, text) : text;
 }
 
+/* A detail that the server has only in English: behind our own words, and read out in its language. */
+export function english(ctx, text) {
+    return ctx.lang !== 'en' && !say.isJapanese(text) ? h('span', { lang: 'en' }, text) : text;
+}
+
 /* A time always says its age too. app.js renews the age each second from data-ago. */
 export function age(ctx, iso, { limit_s = null, none = 'heard.never' } = {}) {
     const ms = say.millis(iso);
@@ -74,11 +79,16 @@ export function table(ctx, { id, caption, columns, rows, key, rowClass, hideCapt
             columns.map((c) => h('th', { scope: 'col', role: 'columnheader', class: c.class }, c.head)))),
         h('tbody', { role: 'rowgroup' }, rows.map((row) =>
             h('tr', { role: 'row', 'data-key': key(row), class: rowClass ? rowClass(row) : null },
-                columns.map((c, i) => h(i === 0 && c.header ? 'th' : 'td', {
-                    role: i === 0 && c.header ? 'rowheader' : 'cell',
-                    scope: i === 0 && c.header ? 'row' : null,
-                    class: c.class, 'data-label': c.head,
-                }, h('span', { class: 'cell' }, c.cell(row))))))));
+                columns.map((c, i) => cell(c, row, i === 0 && c.header))))));
+}
+
+/* What is a dash among columns is nothing at all on a card. */
+function cell(c, row, header) {
+    const content = c.cell(row);
+    return h(header ? 'th' : 'td', {
+        role: header ? 'rowheader' : 'cell', scope: header ? 'row' : null,
+        class: [c.class, content === '–' ? 'blank' : null].filter(Boolean).join(' ') || null, 'data-label': c.head,
+    }, h('span', { class: 'cell' }, content));
 }
 
 export function empty(words, hint) {

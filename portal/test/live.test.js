@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { makeClock } from '../src/clock.js';
 import { makeLive } from '../src/live.js';
 import { makeParser } from '../src/stream.js';
-import { plan } from '../src/plan.js';
+import { decimalsOf, plan, rangeFor, rangeFrom } from '../src/plan.js';
 
 function clockAt() {
     const state = { ms: 0 };
@@ -112,4 +112,40 @@ test('points without a value or a time are left out', () => {
     const p = plan([[at(0), null, ''], ['never', 3, ''], [at(10), 1, '']], { ...window_s });
     assert.deepEqual(p.y, [1]);
     assert.equal(plan([], window_s).y.length, 1);
+});
+
+test('a flat value does not fill the chart, and a zero has nothing below it', () => {
+    const river = plan([[at(0), 0.96, ''], [at(10), 0.97, '']], { ...window_s, unit: 'MTR' });
+    assert.ok(river.high - river.low >= 0.1);
+    assert.ok(Math.abs((river.high + river.low) / 2 - 0.965) < 1e-9);
+    const wide = plan([[at(0), 1, ''], [at(10), 5, '']], { ...window_s, unit: 'MTR' });
+    assert.ok(wide.low < 1 && wide.low > 0 && wide.high > 5 && wide.high < 6);
+    const full = plan([[at(0), 100, ''], [at(10), 100, '']], { ...window_s, unit: 'P1' });
+    assert.ok(full.high < 101 && full.high > 100 && full.low < 96);
+    const dry = plan([[at(0), 0, ''], [at(10), 0, '']], { ...window_s, unit: 'MMT' });
+    assert.ok(dry.low < 0 && dry.low > -0.2 && dry.high >= 2);
+    const frost = plan([[at(0), -3, '']], { ...window_s, unit: 'CEL' });
+    assert.ok(frost.low < -3.5 && frost.high > -2.5);
+});
+
+test('the chart begins with the shortest range that holds all there is', () => {
+    const now = Date.UTC(2026, 1, 10), minutes = (n) => now - n * 60e3;
+    assert.equal(rangeFor(minutes(3), false, now), 'h1');
+    assert.equal(rangeFor(minutes(61), false, now), 'h6');
+    assert.equal(rangeFor(minutes(7 * 60), false, now), 'h24');
+    assert.equal(rangeFor(minutes(3), true, now), 'h24', 'there is more before the last day');
+    assert.equal(rangeFor(NaN, false, now), 'h24');
+});
+
+test('the first minutes of a city fill the shortest range, and no other', () => {
+    const now = Date.UTC(2026, 1, 10), minutes = (n) => now - n * 60e3;
+    assert.equal(rangeFrom('h1', minutes(3), now), minutes(10));
+    assert.equal(rangeFrom('h1', minutes(30), now), minutes(30));
+    assert.equal(rangeFrom('h1', minutes(90), now), minutes(60));
+    assert.equal(rangeFrom('h1', NaN, now), minutes(60), 'a device that was silent before');
+    assert.equal(rangeFrom('h6', minutes(3), now), minutes(360));
+});
+
+test('an axis has the decimals that its steps need', () => {
+    for (const [step, n] of [[50, 0], [2.5, 1], [0.5, 1], [0.02, 2], [0.025, 3], [0.001, 3]]) assert.equal(decimalsOf(step), n);
 });

@@ -6,12 +6,10 @@
  * else is even asked for: a list of the gateways that heard it would be a track.
  */
 import { h } from '../dom.js';
-import { age, battery, empty, mark, name, reading, section, simulatedTag, table, valueOf } from '../parts.js';
-import { plan } from '../plan.js';
+import { age, battery, empty, english, mark, name, reading, section, simulatedTag, table, valueOf } from '../parts.js';
+import { RANGES, plan, rangeFor, rangeFrom, rangeMs } from '../plan.js';
 import * as say from '../say.js';
 
-const HOUR_MS = 3600e3;
-const RANGES = [['h6', 6 * HOUR_MS], ['h24', 24 * HOUR_MS], ['d7', 168 * HOUR_MS]];
 const POINTS_MAX = 5000;
 const ROWS_MAX = 100;
 const FRAMES_FIRST = 10;
@@ -20,7 +18,7 @@ const BATTERY = ['batteryLevel', 'batteryVoltage'];
 export function deviceScreen(ctx, path) {
     const id = decodeURIComponent(path[1] || '');
     const base = `/v1/devices/${encodeURIComponent(id)}`;
-    let range = 'h24';
+    let range = null, began = NaN;      /* began: the first value, where the history is young */
     let attr = null;
     let all_frames = false;
     let chart = null, making = null, series = null, shown = null;
@@ -30,17 +28,33 @@ export function deviceScreen(ctx, path) {
         if (device.personal) return { device };
         const list = device.values || [];
         if (!attr || !list.some((v) => v.attr === attr)) attr = mainAttr(list);
-        const from = new Date(ctx.clock.now() - RANGES.find((r) => r[0] === range)[1]).toISOString();
-        const asked = new URLSearchParams({ attr: attr || '', from, limit: POINTS_MAX });
+        if (attr && !range) await chooseRange();
+        const from = ctx.clock.now() - rangeMs(range || 'h24');
         const [frames, downlinks, points] = await Promise.all([
             ctx.get(`${base}/frames?limit=50`),
             ctx.get(`${base}/downlinks`).catch(() => ({ downlinks: [] })),
-            attr ? ctx.get(`${base}/series?${asked}`) : { points: [], unit: null },
+            attr ? readings(from) : { points: [], unit: null },
         ]);
         return {
             device, frames: frames.frames, downlinks: downlinks.downlinks,
-            series: { ...points, attr, from: say.millis(from), value: list.find((v) => v.attr === attr) },
+            series: { ...points, attr, began, from: rangeFrom(range || 'h24', began, ctx.clock.now()), value: list.find((v) => v.attr === attr) },
         };
+    }
+
+    function readings(from_ms, more) {
+        return ctx.get(`${base}/series?${new URLSearchParams({
+            attr, from: new Date(from_ms).toISOString(), limit: POINTS_MAX, ...more })}`);
+    }
+
+    /* Once for each visit: a chart must not change its range under the eyes of who reads it. */
+    async function chooseRange() {
+        const now = ctx.clock.now(), day = now - rangeMs('h24');
+        const [recent, before] = await Promise.all([
+            readings(day), readings(now - rangeMs('d7'), { to: new Date(day).toISOString(), limit: 1 })]);
+        const first = recent.points.length ? say.millis(recent.points[0][0]) : NaN;
+        const older = before.points.length > 0;
+        range = range || rangeFor(first, older, now);
+        began = older ? NaN : first;
     }
 
     function choose(change) {
@@ -157,7 +171,7 @@ function values(ctx, device, limit_s) {
             h('ul', { class: 'values' }, list.map((v) => h('li', { 'data-key': v.attr },
                 h('span', { class: 'values-name' }, name(ctx, label(ctx, v))),
                 h('span', { class: 'values-main' }, valueOf(ctx, v)),
-                v.reason ? h('span', { class: 'values-reason' }, v.reason) : null,
+                v.reason ? h('span', { class: 'values-reason' }, english(ctx, v.reason)) : null,
                 h('span', { class: 'values-when' }, age(ctx, v.observed_at, { limit_s, none: 'age.none' }))))),
             h('p', { class: 'sub' }, ctx.t('provisional')),
         ] : empty(ctx.t(device.last_heard ? 'device.nocodec' : 'device.novalues')));
@@ -165,7 +179,7 @@ function values(ctx, device, limit_s) {
 
 /* What the chart says, for those who cannot see it and for those in a hurry. */
 function words(ctx, s, range, gap_s) {
-    const p = plan(s.points, { gap_s, from_s: s.from / 1000, to_s: ctx.clock.now() / 1000 });
+    const p = plan(s.points, { gap_s, from_s: s.from / 1000, to_s: ctx.clock.now() / 1000, unit: s.unit });
     const last = p.all[p.all.length - 1];
     if (!last) return ctx.t('device.nopoints');
     const good = p.all.filter((q) => !q.flag).map((q) => q.y);
@@ -178,6 +192,7 @@ function words(ctx, s, range, gap_s) {
         p.doubtful.length ? ctx.t('device.chart.flagged', { n: p.doubtful.length }) : '',
         p.outside ? ctx.t('device.chart.outside', { n: p.outside }) : '',
         p.gaps ? ctx.t('device.chart.gap') : '',
+        s.began > ctx.clock.now() - rangeMs(range) ? ctx.t('device.chart.young', { at: say.shortTime(ctx.lang, s.began, ctx.clock.now()) }) : '',
     ].filter(Boolean).map((note) => ` ${note}`).join('');
     if (p.states || !good.length) return ctx.t('device.chart.states', text) + notes;
     return ctx.t('device.chart.words', {
@@ -201,7 +216,7 @@ function framesSection(ctx, frames, all, show_all) {
             { head: ctx.t('f.fport'), class: 'num', cell: (f) => f.fport ?? '–' },
             { head: ctx.t('f.size'), class: 'num', cell: (f) => typeof f.size === 'number' ? ctx.t('f.bytes', { n: f.size }) : '–' },
             { head: ctx.t('f.radio'), cell: (f) => [
-                typeof f.dr === 'number' ? `DR${f.dr} ` : null, say.megahertz(f.freq_hz) || '–'] },
+                typeof f.dr === 'number' ? `DR${f.dr}` : '', say.megahertz(f.freq_hz)].filter(Boolean).join(' ') || '–' },
         ],
     }), shown.length < frames.length ? h('button', { type: 'button', class: 'more', onclick: show_all },
         ctx.t('wrong.more', { n: frames.length - shown.length })) : null);
@@ -219,7 +234,7 @@ function result(ctx, f) {
     return [
         f.drop ? h('span', { class: 'drop' }, h('span', { 'aria-hidden': 'true' }, '▲ '),
             `${ctx.t('frame.dropped')}: `, dropWords(ctx, f),
-            h('span', { class: 'sub' }, h('span', { class: 'mono' }, f.drop), f.reason ? ` ${f.reason}` : null))
+            h('span', { class: 'sub' }, h('span', { class: 'mono' }, f.drop), f.reason ? [' ', english(ctx, f.reason)] : null))
             : f.state ? downlinkState(ctx, f.state, f.reason)
                 : h('span', {}, ctx.t('frame.taken')),
         f.confirmed ? h('span', { class: 'sub' }, ctx.t('f.confirmed')) : null,
@@ -239,7 +254,8 @@ function downlinkState(ctx, state, reason) {
     const word = ctx.t(key) === key ? state : ctx.t(key);
     const bad = state === 'failed' || state === 'expired';
     return h('span', { class: bad ? 'drop' : null },
-        bad ? h('span', { 'aria-hidden': 'true' }, '▲ ') : null, reason ? `${word}: ${reason}` : word);
+        bad ? h('span', { 'aria-hidden': 'true' }, '▲ ') : null, word,
+        reason ? [' ', h('span', { class: 'sub' }, english(ctx, reason))] : null);
 }
 
 function copies(ctx, f) {
@@ -299,5 +315,6 @@ function facts(ctx, d) {
 function place(ctx, d) {
     if (typeof d.lat !== 'number' || typeof d.lon !== 'number') return ctx.t('map.noplace');
     const at = `${d.lat.toFixed(5)}, ${d.lon.toFixed(5)}`;
-    return h('a', { href: `#/map?at=${encodeURIComponent(d.dev_eui)}` }, `${at} (${ctx.t('map.show')})`);
+    return h('a', { href: `#/map?at=${encodeURIComponent(d.dev_eui)}` }, at, ' ',
+        h('span', { class: 'nowrap' }, ctx.lang === 'ja' ? `（${ctx.t('map.show')}）` : `(${ctx.t('map.show')})`));
 }

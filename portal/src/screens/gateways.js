@@ -59,8 +59,10 @@ function list(ctx, gateways, wanted) {
             { head: ctx.t('f.rxok'), class: 'num', cell: (g) => say.count(g.rx_ok_hour) },
             { head: ctx.t('f.rxbad'), class: 'num', cell: (g) => say.count(g.rx_bad_hour) },
             { head: ctx.t('f.tx'), class: 'num', cell: (g) => say.count(g.tx_hour) },
-            { head: ctx.t('f.ack'), class: 'num', cell: (g) => ratio(g.ack_ratio) },
-        ],
+            /* Told by some packet forwarders only: no column of dashes. */
+            gateways.some((g) => typeof g.ack_ratio === 'number')
+                ? { head: ctx.t('f.ack'), class: 'num', cell: (g) => ratio(g.ack_ratio) } : null,
+        ].filter(Boolean),
     });
 }
 

@@ -6,7 +6,7 @@
  * stands above it, and the list is never drawn as empty before an answer has come.
  */
 import { h } from '../dom.js';
-import { empty, name, since, valueOf } from '../parts.js';
+import { empty, english, name, since, valueOf } from '../parts.js';
 import * as say from '../say.js';
 
 const SEVERITIES = ['wrong', 'attention', 'silent'];
@@ -73,9 +73,9 @@ function finding(ctx, f) {
     const href = hrefOf(f);
     const body = [
         h('span', { class: 'finding-head' },
-            h('span', { class: 'finding-name' }, name(ctx, f.subject.name || f.subject.id)),
+            h('span', { class: 'finding-name' }, name(ctx, subject(ctx, f.subject))),
             h('span', { class: 'finding-kind' }, word(ctx, `finding.${f.kind}`, f.kind))),
-        h('span', { class: 'finding-words' }, f[ctx.lang] || name(ctx, f.ja || f.en)),
+        h('span', { class: 'finding-words' }, words(ctx, f)),
         h('span', { class: 'finding-when' },
             typeof f.value === 'number' ? [
                 `${ctx.t('wrong.measured')} `,
@@ -87,6 +87,24 @@ function finding(ctx, f) {
     ];
     return h('li', { 'data-key': `${f.kind} ${f.subject.type} ${f.subject.id}` },
         href ? h('a', { class: 'finding', href }, body) : h('div', { class: 'finding' }, body));
+}
+
+/* Devices that nobody registered have no name, and a line for many bears the first one's and their number. */
+function subject(ctx, { id, name: given }) {
+    if (String(id).startsWith('urn:hotaru:refused:')) return ctx.t('finding.unregistered');
+    const many = /^(.*) … \((\d+)\)$/.exec(given || '');
+    return many ? ctx.t('finding.many', { name: many[1], n: many[2] - 1 }) : given || id;
+}
+
+/* The server's sentence. A reason it has only in English stands small behind our own words. */
+function words(ctx, f) {
+    const said = f[ctx.lang] || f.ja || f.en || '';
+    if (ctx.lang === 'en' || !f.ja) return name(ctx, said);
+    const [, sentence, detail] = /^(.*?): ([\x20-\x7e]*)$/.exec(said) || [];
+    if (sentence === undefined) return said;
+    const known = word(ctx, `drop.${detail}`, '');
+    if (known) return `${sentence}: ${known}`;
+    return [`${sentence}。`, detail ? h('span', { class: 'sub' }, english(ctx, detail)) : null];
 }
 
 /* A line that speaks for many (the server groups more than twenty) leads to where they all stand. */
