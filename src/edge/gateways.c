@@ -242,7 +242,9 @@ static enum drop take_tx_ack(struct gateways *g, const struct semtech_message *m
     struct pending *p = pending_of(g, m->token);
     if (!p || p->downlink.tries[p->attempt].gateway != m->eui)
         return DROP_TXACK;
-    struct str error = semtech_ack_error(m, &g->datagram);
+    struct str error;
+    if (!semtech_ack_error(&error, m, &g->datagram))
+        return DROP_JSON;
     if (error.n > 0) {
         next_try(g, p, str_fmt(&g->datagram, "the gateway refused: %.*s", STR(error)));
         return PASS;

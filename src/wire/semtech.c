@@ -118,6 +118,8 @@ enum semtech_fault semtech_rx_read(struct semtech_rx *out, const struct json *rx
     i64    crc = SEMTECH_CRC_OK;
     struct wall time;
     *out = (struct semtech_rx){ .rf_chain = small(json_get(rxpk, S("rfch"))), .antenna = small(json_get(rxpk, S("ant"))) };
+    if (json_duplicate(rxpk, arena))                 /* which of the two is meant? */
+        return SEMTECH_FIELD;
     if (!json_u64(&tmst, json_get(rxpk, S("tmst"))) || tmst > UINT32_MAX)
         return SEMTECH_FIELD;
     if (!json_double(&mhz, json_get(rxpk, S("freq"))) || !(mhz > 1 && mhz < 4000))
@@ -173,11 +175,19 @@ struct bytes semtech_tx_write(const struct semtech_tx *tx, u8 version, u16 token
 }
 
 /* Old forwarders (before v1.5) answer "NONE", and TX_POWER as an error although they send. */
-struct str semtech_ack_error(const struct semtech_message *m, struct arena *arena)
+bool semtech_ack_error(struct str *error, const struct semtech_message *m, struct arena *arena)
 {
     const struct json *doc;
-    if (str_trim(m->json).n == 0 || json_read(&doc, m->json, arena, JSON_LENIENT, NULL) != OK)
-        return S("");
-    struct str error = json_str(json_get(json_get(doc, S("txpk_ack")), S("error")), arena);
-    return str_eq(error, S("NONE")) || str_eq(error, S("TX_POWER")) ? S("") : error;
+    *error = S("");
+    if (str_trim(m->json).n == 0)
+        return true;
+    if (json_read(&doc, m->json, arena, JSON_LENIENT, NULL) != OK || !json_is(doc, JSON_OBJECT))
+        return false;
+    const struct json *said = json_get(json_get(doc, S("txpk_ack")), S("error"));
+    if (said && !json_is(said, JSON_STRING))
+        return false;
+    struct str word = json_str(said, arena);
+    if (!str_eq(word, S("NONE")) && !str_eq(word, S("TX_POWER")))
+        *error = word;
+    return true;
 }

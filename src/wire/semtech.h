@@ -65,7 +65,8 @@ struct semtech_tx {
 /* PULL_RESP: header and {"txpk":…}, in the arena. */
 struct bytes semtech_tx_write(const struct semtech_tx *tx, u8 version, u16 token, struct arena *arena);
 
-/* TX_ACK's error: empty when the forwarder took it ("NONE", nothing, or only a warning). */
-struct str semtech_ack_error(const struct semtech_message *m, struct arena *arena);
+/* TX_ACK's error: empty when the forwarder took it ("NONE", nothing, or only a warning). False: its
+ * JSON cannot be read, and it says neither. */
+bool semtech_ack_error(struct str *error, const struct semtech_message *m, struct arena *arena);
 
 #endif
