@@ -500,6 +500,21 @@ TEST(japan_switches_the_dwell_limit_off_once)
     forget(&n), stop(c);
 }
 
+TEST(a_device_that_never_answers_is_not_asked_for_ever)
+{
+    struct city *c = city_make();
+    struct node n = node_of(RIVER);
+    int asked = 0;
+    join(c, &n);
+    for (int i = 0; i < 20; i++) {
+        pass(c, 10 * US_PER_S);
+        EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
+        asked += after_window(c) != NULL;
+    }
+    EQ(asked, 8);
+    forget(&n), stop(c);
+}
+
 TEST(a_scripted_reading_waits_for_its_codec_also_across_a_crash)
 {
     struct city *c = city_make();

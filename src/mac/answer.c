@@ -216,7 +216,8 @@ static void owe_link_check(struct buf *out, const struct window *w)
 /* A generic AS923 device boots with its uplink dwell on and may not use DR0 and DR1 until told. */
 static bool owes_tx_param(const struct mac *mac, const struct session *s, const struct lora_region *region)
 {
-    return region->has_tx_param_setup && !s->dwell_known && mac->set.plan && mac->set.plan->region == region;
+    return region->has_tx_param_setup && !s->dwell_known && s->dwell_asked < DWELL_ASKED_MAX && mac->set.plan &&
+           mac->set.plan->region == region;
 }
 
 static struct bytes owed_commands(struct env *env, u8 room[LORA_FOPTS_MAX], const struct window *w,
@@ -228,11 +229,13 @@ static struct bytes owed_commands(struct env *env, u8 room[LORA_FOPTS_MAX], cons
         owe_link_check(&out, w);
     if (w->device_time)
         owe_device_time(env, &out, w);
-    if (owes_tx_param(env->mac, &env->mac->sessions[w->session], region))
+    if (owes_tx_param(env->mac, &env->mac->sessions[w->session], region)) {
+        env->mac->sessions[w->session].dwell_asked++;
         (void)lora_tx_param_setup_req_build(
             &out, &(struct lora_tx_param_setup_req){ .max_eirp_index       = lora_eirp_index(plan->eirp_dbm_max),
                                                      .uplink_dwell_400ms   = plan->dwell_up,
                                                      .downlink_dwell_400ms = plan->dwell_down });
+    }
     return buf_bytes(&out);
 }
 

@@ -8,6 +8,7 @@
 
 #define WRAPPED 24                    /* a 16-byte key under RFC 3394 */
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
+#define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */
 #define COPIES_MAX 8
 #define PLANNED 16                    /* transmissions of one gateway that are kept in its calendar */
@@ -54,6 +55,7 @@ struct session {
     bool dwell_up, dwell_down;        /* what the device is known to do */
     bool dwell_known;                 /* TxParamSetupAns came */
     bool v1_1, used;
+    u8  dwell_asked;                  /* TxParamSetupReq sent without an answer: not for ever */
     i64 awaits;                       /* downlink row whose ACK is awaited, or 0 */
     u8  keys[SESSION_KEYS][WRAPPED];
 };
