@@ -9,8 +9,8 @@ need_modules() { [ -d "$1/node_modules" ] || (cd "$1" && npm ci --silent --no-au
 
 # A step that has no closing line of its own is one fact.
 step() {
-    name=$1; shift
-    if "$@" > "$log.step" 2>&1; then echo "1 passed, 0 failed"; else tail -n 40 "$log.step"; echo "$name: FAILED"; echo "0 passed, 1 failed"; fi
+    what=$1; shift
+    if "$@" > "$log.step" 2>&1; then echo "1 passed, 0 failed"; else tail -n 40 "$log.step"; echo "$what: FAILED"; echo "0 passed, 1 failed"; fi
     rm -f "$log.step"
 }
 
@@ -55,7 +55,6 @@ for name in "$@"; do
         lines="0 passed, 1 failed"
     fi
     here=$(echo "$lines" | awk '{p+=$1; f+=$3; if ($6=="skipped") s+=$5; else if ($5~/^[0-9]+$/) s+=$5} END{print p+0, f+0, s+0}')
-    set -- "$@"
     p=${here%% *}; rest=${here#* }; f=${rest%% *}; s=${rest#* }
     [ "$code" -eq 0 ] || [ "$f" -gt 0 ] || f=1
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
