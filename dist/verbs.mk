@@ -35,10 +35,10 @@ loops:                           ## kills, full disks, fuzzers for a bounded tim
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru
-	@KILLS=$${KILLS:-250} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} test/run.sh kills full fuzz
+	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} test/run.sh kills full fuzz
 
 long:                            ## the loops ten times over
-	@KILLS=2500 FUZZ_SECONDS=300 $(MAKE) --no-print-directory loops
+	@KILLS=10000 FUZZ_SECONDS=300 $(MAKE) --no-print-directory loops
 
 bench:                           ## uplinks/s/core, first copy to subscriber, memory a device
 	@dist/setup.sh test

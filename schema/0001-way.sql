@@ -57,7 +57,7 @@ CREATE TABLE device (
     PRIMARY KEY (tenant, dev_eui)
 ) /*sqlite: WITHOUT ROWID*/;
 
--- JoinNonces are reserved ahead: a crash leaves a gap, never a repetition.
+-- The accept leaves after the commit that holds its JoinNonce: a crash leaves a gap, never a repetition.
 CREATE TABLE join_state (
     tenant       BIGINT NOT NULL,
     dev_eui      BIGINT NOT NULL,

@@ -44,6 +44,14 @@ static bool nothing_left(const struct verb_call *call)
 
 /* ------------------------------------------------------------------ running */
 
+static bool was_given(int argc, char **argv, const char *name)
+{
+    for (int i = 0; i < argc; i++)
+        if (str_eq(str_z(argv[i]), str_z(name)))
+            return true;
+    return false;
+}
+
 int verb_serve(struct verb_call *call)
 {
     struct settings s;
@@ -78,10 +86,13 @@ static pid_t start_city(struct verb_call *call, const struct settings *s)
 int verb_demo(struct verb_call *call)
 {
     struct settings s;
+    bool own_speed = was_given(call->argc, call->argv, "--speed");
     if (!read_settings(call, &s) || !nothing_left(call))
         return 2;
-    if (str_eq(s.text[SET_speed], S("1")))
-        s.text[SET_speed] = S("60"), s.number[SET_speed] = 60;
+    if (!own_speed && s.number[SET_speed] == 1) {
+        s.text[SET_speed]   = S("60");
+        s.number[SET_speed] = 60;
+    }
     s.number[SET_dev] = 1;
     if (sys_folder_make(s.text[SET_data].p) != OK)
         return say(1, str_fmt(call->boot, "the folder %.*s cannot be made", STR(s.text[SET_data])));
@@ -172,14 +183,6 @@ static bool import_words(struct verb_call *call, enum import_kind *kind, const c
     if (*file && !has_kind)
         *kind = str_find(str_z(*file), S("gateway")) >= 0 ? IMPORT_GATEWAYS : IMPORT_DEVICES;
     return *file != NULL;
-}
-
-static bool was_given(int argc, char **argv, const char *name)
-{
-    for (int i = 0; i < argc; i++)
-        if (str_eq(str_z(argv[i]), str_z(name)))
-            return true;
-    return false;
 }
 
 int verb_import(struct verb_call *call)

@@ -3,7 +3,7 @@
 # B1: unique durable uplinks a second and core, three copies each.   B2: first copy -> subscriber.   Memory a device.
 # Ratios side by side in one run; one line is appended to test/bench/history.tsv. Nothing else may run meanwhile.
 cd "$(dirname "$0")/../.." || exit 2
-devices=${DEVICES:-1000000} runs=${RUNS:-5} seconds=${SECONDS_EACH:-10} rate=${RATE:-5000}
+devices=${DEVICES:-1000000} runs=${RUNS:-5} seconds=${SECONDS_EACH:-10} rate=${RATE:-10000}
 folder=$(mktemp -d "${BENCH_FOLDER:-$PWD/build}/bench-XXXXXX")
 http=127.0.0.1:18991 udp=127.0.0.1:18992
 daemon=
@@ -52,5 +52,6 @@ load() {  # name profile devices: fills, runs, prints uplinks/core-second and la
 }
 
 load B1 frames-only "$devices"
+rate=${RATE_B1B:-5000}
 load B1b hotaru-bench "$((devices / 10))"
 printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$(git rev-parse --short HEAD 2>/dev/null)" "$devices" "$B1_rate" "$B1_p99" "$B1b_rate" "$B1b_p99" >> test/bench/history.tsv
