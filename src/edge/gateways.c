@@ -141,7 +141,7 @@ static void to_frame(struct frame *f, const struct semtech_rx *rx, u64 eui, stru
                                        .gateway_us = rx->gateway_us } };
 }
 
-static void next_try(struct gateways *g, struct pending *p, struct str reason);
+static void next_gateway(struct gateways *g, struct pending *p, struct str reason);
 
 /* A concentrator that restarts counts from another number: windows on its old clock mean nothing. Frames
  * may come a little late or out of order, so only a large difference is a jump. */
@@ -156,8 +156,8 @@ static void watch_clock(struct gateways *g, struct link *l, u64 eui, u32 tmst_us
     l->has_tmst = true;
     for (u32 i = 0; jumped && i < g->pending_top; i++) {
         struct pending *p = &g->pending[i];
-        if (p->used && p->downlink.tries[p->attempt].gateway == eui)
-            next_try(g, p, S("the gateway's clock began anew: it has restarted"));
+        if (p->used && p->downlink.tries[p->attempt].gateway == eui)       /* its RX2 is on the old clock too */
+            next_gateway(g, p, S("the gateway's clock began anew: it has restarted"));
     }
 }
 
@@ -236,6 +236,14 @@ static void next_try(struct gateways *g, struct pending *p, struct str reason)
     finish(g, p, DOWN_FAILED, reason);
 }
 
+/* Nothing that this gateway was to try has a chance any more. */
+static void next_gateway(struct gateways *g, struct pending *p, struct str reason)
+{
+    u64 eui = p->downlink.tries[p->attempt].gateway;
+    while (p->used && p->downlink.tries[p->attempt].gateway == eui)
+        next_try(g, p, reason);
+}
+
 /* The token names the request; the EUI in the datagram must be the one that was asked. */
 static enum drop take_tx_ack(struct gateways *g, const struct semtech_message *m)
 {
@@ -275,10 +283,10 @@ static enum drop take(struct gateways *g, const struct datagram *d)
         return DROP_UNKNOWN_GATEWAY;
     }
     struct link *l = link_of(g, gateway);
+    if (!source_is_its_own(env, l, d->peer))           /* before the share: a stranger must not use it up */
+        return DROP_FOREIGN_SOURCE;
     if (!has_share(env, l))
         return DROP_GATEWAY_FLOOD;
-    if (!source_is_its_own(env, l, d->peer))
-        return DROP_FOREIGN_SOURCE;
     l->version = m.version;
     if (m.kind == SEMTECH_TX_ACK)
         return take_tx_ack(g, &m);
@@ -329,7 +337,7 @@ static void transmit(struct gateways *g, struct pending *p)
     u32 gateway = mac_gateway(env->mac, t->gateway);
     struct link *l = gateway == MAC_NONE ? NULL : link_of(g, gateway);
     if (!l || !l->has_pull || mono_since(env_now(env), l->pull_at) > PATH_US) {
-        next_try(g, p, S("the gateway has no open path for downlinks (no PULL_DATA)"));
+        next_gateway(g, p, S("the gateway has no open path for downlinks (no PULL_DATA)"));
         return;
     }
     struct semtech_tx tx = { .tmst_us   = t->tmst_us,
