@@ -9,6 +9,7 @@
 
 #define GPS_1970_US  (315964800LL * US_PER_S)      /* GPS began 1980-01-06 */
 #define GPS_LEAP_S   18                            /* since 2017 */
+#define CLOCK_OFF_US (10 * US_PER_S)               /* a gateway's clock that differs more from ours is not believed */
 #define MARGIN_CAP_CB 100                          /* more than 10 dB buys nothing: spread the load instead */
 
 /* ------------------------------------------------------------------ which gateway, when */
@@ -197,9 +198,11 @@ static void answer_join(struct env *env, struct window *w)
 
 static void owe_device_time(struct env *env, struct buf *out, const struct window *w)
 {
-    /* The time at the end of the uplink: the gateway's clock where it has one (LoRaWAN 1.0.3, 5.9). */
-    i64 wall = w->copy[0].gateway_us ? w->copy[0].gateway_us
-                                     : env_clock(env).us - mono_since(env_now(env), w->close_at) - env->mac->set.window_us;
+    /* The time at the end of the uplink: the gateway's clock where it has one (LoRaWAN 1.0.3, 5.9) and
+     * where it can be: one that says 1970 would set the clocks of a whole quarter. */
+    i64 ours = env_clock(env).us - mono_since(env_now(env), w->close_at) - env->mac->set.window_us;
+    i64 off  = w->copy[0].gateway_us - ours;
+    i64 wall = off > -CLOCK_OFF_US && off < CLOCK_OFF_US ? w->copy[0].gateway_us : ours;
     i64 gps  = wall - GPS_1970_US + GPS_LEAP_S * US_PER_S;
     (void)lora_device_time_ans_build(out, &(struct lora_device_time_ans){ (u32)(gps / US_PER_S),
                                                                          (u32)(gps % US_PER_S * 256 / US_PER_S) });
