@@ -59,7 +59,8 @@ static enum csv_fault quoted(struct csv *c, struct str *cell)
             return CSV_CELL;
     }
     *cell = text_str(&t);
-    return peek(c) == c->separator || peek(c) == '\n' || peek(c) == '\r' ? CSV_FINE : CSV_QUOTE;
+    bool crlf = peek(c) == '\r' && (c->rest.n == 1 || c->rest.p[1] == '\n');
+    return peek(c) == c->separator || peek(c) == '\n' || crlf ? CSV_FINE : CSV_QUOTE;
 }
 
 static enum csv_fault bare(struct csv *c, struct str *cell)

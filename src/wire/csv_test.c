@@ -61,6 +61,8 @@ TEST(what_cannot_be_a_table_is_refused_with_its_line)
     SHAPE("\"a\"b\n",                          "1:QUOTE");               /* text behind a closing quote */
     SHAPE("\"a\" ,b\n",                        "1:QUOTE");
     SHAPE("\"",                                "1:QUOTE");
+    SHAPE("\"a\"\rb\n",                        "1:QUOTE");               /* a bare CR is no line end */
+    SHAPE("\"a\"\r",                           "1|a");
     SHAPE("a\n\xff\n",                         "1|a 2:UTF8");
     SHAPE("a\n\x90\xcc\x92\xca\n",             "1|a 2:UTF8");            /* 神通 in Shift_JIS */
     SHAPE("\"\xed\xa0\x80\"\n",                "1:UTF8");                /* a surrogate */
