@@ -13,8 +13,8 @@ enum err flow_undecoded(struct env *env, const struct uplink *uplink, struct str
 
 /* Closes what is due (windows, answers). Returns when to come again. */
 struct mono flow_tick(struct env *env);
-/* Writes behind; a batch of its own. How many rows went. */
-size_t flow_idle(struct env *env, size_t max);
+/* Writes behind; a batch of its own, and *err is what became of it. How many rows went. */
+size_t flow_idle(struct env *env, size_t max, enum err *err);
 
 /*
  * The end of a batch. OK: it is on the disk, its intents may be carried out (env->outbox), then

@@ -282,7 +282,7 @@ TEST(a_frame_heard_before_a_crash_is_not_new_after_it)
         EQ(hear(c, heard[i], GATEWAY_A, 50), DROP_REPEATED);
     EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
     (void)settle(c);
-    (void)flow_idle(&c->env, 1000);                                     /* now the row carries it */
+    (void)flow_idle(&c->env, 1000, &(enum err){ OK });                                     /* now the row carries it */
     crash(c);
     EQ(hear(c, heard[49], GATEWAY_A, 50), DROP_REPEATED);
     EQ(count(c, "SELECT COUNT(*) FROM uplink"), 51);
@@ -302,7 +302,7 @@ TEST(rows_behind_catch_up_in_any_portion_and_after_a_failure)
         EQ(hear(c, heard[i], GATEWAY_A, 50), PASS);
         (void)settle(c);
         if (i == 3) {
-            TRUE(flow_idle(&c->env, 1) > 0);                            /* one of three */
+            TRUE(flow_idle(&c->env, 1, &(enum err){ OK }) > 0);                            /* one of three */
             crash(c);
             for (size_t k = 0; k <= i; k++)
                 EQ(hear(c, heard[k], GATEWAY_A, 50), DROP_REPEATED);
@@ -313,7 +313,7 @@ TEST(rows_behind_catch_up_in_any_portion_and_after_a_failure)
             EQ(flow_commit(&c->env), ERR_FULL);
             flow_done(&c->env);
             EQ(mac_numbers(c->env.mac).dirty, 3);
-            TRUE(flow_idle(&c->env, 2) > 0);
+            TRUE(flow_idle(&c->env, 2, &(enum err){ OK }) > 0);
         }
     }
     crash(c);
@@ -539,7 +539,7 @@ TEST(a_personal_payload_goes_nowhere_in_clear)
     join(c, &n);
     EQ(hear(c, say(&n, "\x15\xdf\x4b\x2a\x5a", 5, false, (struct bytes){ NULL, 0 }), GATEWAY_A, 50), PASS);
     (void)settle(c);
-    (void)flow_idle(&c->env, 100);
+    (void)flow_idle(&c->env, 100, &(enum err){ OK });
     EQ(count(c, "SELECT COUNT(*) FROM entity"), 0);
     EQ(count(c, "SELECT COUNT(*) FROM reading"), 0);
     EQ(count(c, "SELECT COUNT(*) FROM intent"), 0);

@@ -91,15 +91,13 @@ struct mono flow_tick(struct env *env)
     return mac_tick(env);
 }
 
-size_t flow_idle(struct env *env, size_t max)
+size_t flow_idle(struct env *env, size_t max, enum err *err)
 {
     assert(!env->open);
     size_t n = mac_flush(env, max);
-    if (n > 0) {
-        (void)flow_commit(env);
-        flow_done(env);
-    }
-    return n;
+    *err = n > 0 ? flow_commit(env) : OK;
+    flow_done(env);
+    return *err == OK ? n : 0;
 }
 
 enum err flow_commit(struct env *env)
@@ -119,7 +117,8 @@ enum err flow_commit(struct env *env)
         mac_keep(env);
         return OK;
     }
-    log_line(LOG_ERROR, "commit failed=%s store=\"%.*s\"", err_words(err), STR(db_error(env->db)));
+    if (err != ERR_FULL)                               /* a full disk is told once, not with every batch */
+        log_line(LOG_ERROR, "commit failed=%s store=\"%.*s\"", err_words(err), STR(db_error(env->db)));
     mac_undo(env);
     env->outbox = (struct outbox){ 0 };
     return err;

@@ -77,6 +77,7 @@ static void finish(struct daemon *d, enum err committed)
 {
     if (committed != OK) {
         flow_done(&d->env);
+        api_count(&d->api);                            /* what was refused is seen while it is refused */
         store_failed(d, committed);
         return;
     }
@@ -137,8 +138,11 @@ static void housekeeping(struct daemon *d)
     if (mono_since(now, d->written) >= 4 * TURN_US) {
         bool busy = is_busy(d, now);
         d->written = now;
-        if ((!busy || d->counts.dirty > BEHIND_MAX) && flow_idle(&d->env, BEHIND_ROWS) > 0)
+        enum err err = OK;
+        if ((!busy || d->counts.dirty > BEHIND_MAX) && flow_idle(&d->env, BEHIND_ROWS, &err) > 0)
             api_count(&d->api);
+        if (err != OK)
+            store_failed(d, err);
     }
     if (mono_since(now, d->folded) >= FOLD_US) {
         enum err err = db_idle(d->env.db, d->set->number[SET_wal_mb] << 20);
@@ -247,9 +251,12 @@ static void close_doors(struct daemon *d)
 /* What waits in memory only: rows behind. What was accepted is on the disk already. */
 static void write_all_behind(struct daemon *d)
 {
-    while (d->exit_code == 0 && flow_idle(&d->env, BEHIND_ROWS * 4) > 0)
+    enum err err = OK;
+    while (d->exit_code == 0 && flow_idle(&d->env, BEHIND_ROWS * 4, &err) > 0)
         ;
-    if (d->exit_code == 0)
+    if (err != OK)                                     /* the next start rolls them forward from the events */
+        store_failed(d, err);
+    else if (d->exit_code == 0)
         (void)db_idle(d->env.db, 0);
 }
 
