@@ -65,6 +65,7 @@ static struct city *city_make(void) { return city_in(str_z(test_folder())); }
 
 static void city_end(struct city *c)
 {
+    lock_free(c->api.counts_lock);
     readers_close(c->api.readers);
     db_close(c->db);
     arena_free(&c->boot);
