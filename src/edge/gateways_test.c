@@ -37,8 +37,9 @@ static void chance(void *w, u8 *out, size_t n)
 }
 
 static const struct profile_text profiles[] = {
-    { { "plain", 5 }, S("{\"id\":\"plain\",\"name\":{\"ja\":\"素\",\"en\":\"plain\"},\"kind\":\"other\",\"lorawan\":\"1.0.3\","
-                        "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"personal\":null,\"interval_s\":600,\"fields\":{}}") },
+    { { "plain", 5 },
+      S("{\"id\":\"plain\",\"name\":{\"ja\":\"素\",\"en\":\"plain\"},\"kind\":\"other\",\"lorawan\":\"1.0.3\","
+        "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"personal\":null,\"interval_s\":600,\"fields\":{}}") },
 };
 
 static struct udp *socket_at(const char *host)
@@ -67,12 +68,18 @@ static struct city *city_make(void)
 {
     struct city *c = arena_new(test_arena(), struct city);
     static const u8 kek[32] = { 1, 2, 3 };
-    struct mac_settings set = { .kek = { kek, 32 }, .plan = lora_plan_by_name(S("AS923-1-JP")), .window_us = 200000, .keys_cached = 64 };
+    struct mac_settings set = { .kek = { kek, 32 }, .plan = lora_plan_by_name(S("AS923-1-JP")), .window_us = 200000,
+                                .keys_cached = 64 };
     struct str why = S("");
     c->world = (struct world){ { 1000 * US_PER_S }, { 1770000000LL * US_PER_S }, 42 };
     c->boot  = arena_make(1 << 16);
-    c->env   = (struct env){ .now = now, .clock = wall, .random = chance, .world = &c->world, .event = arena_make(1 << 16),
-                             .batch = arena_make(1 << 16), .codecs = &c->codecs };
+    c->env   = (struct env){ .now    = now,
+                             .clock  = wall,
+                             .random = chance,
+                             .world  = &c->world,
+                             .event  = arena_make(1 << 16),
+                             .batch  = arena_make(1 << 16),
+                             .codecs = &c->codecs };
     EQ(profiles_read(&c->env.profiles, profiles, COUNT(profiles), &why, &c->boot), OK);
     EQ(codecs_parse(&c->codecs, &c->env.profiles, &why, &c->boot), OK);
     EQ(db_open(&c->env.db, str_z(test_folder()), DB_WRITER, &why, &c->boot), OK);
@@ -306,12 +313,15 @@ static struct str frame_of(struct city *c, struct str data)
     if (data.n == 0) {
         struct buf b = buf_of(arena_take(test_arena(), 64, 1), 64);
         struct lora_session s = { false, &c->nwk, &c->nwk, &c->nwk, &c->app };
-        struct lora_frame f = { .mtype = MTYPE_DATA_UP, .fport = 2, .devaddr = 0x01020304, .payload = bytes_of(S("abc")) };
+        struct lora_frame f = { .mtype = MTYPE_DATA_UP, .fport = 2, .devaddr = 0x01020304,
+                                .payload = bytes_of(S("abc")) };
         EQ(lora_frame_seal(&b, &f, &s, c->fcnt++, (struct lora_mic_terms){ 0 }), LORA_OK);
         data = base64_str(test_arena(), buf_bytes(&b));
     }
-    return str_fmt(test_arena(), "{\"tmst\":%u,\"freq\":923.2,\"stat\":1,\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"rssi\":-90,"
-                                 "\"lsnr\":5,\"data\":\"%.*s\"}", (unsigned)(u32)c->world.now.us, STR(data));
+    return str_fmt(test_arena(),
+                   "{\"tmst\":%u,\"freq\":923.2,\"stat\":1,\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"rssi\":-90,"
+                   "\"lsnr\":5,\"data\":\"%.*s\"}",
+                   (unsigned)(u32)c->world.now.us, STR(data));
 }
 
 static void push(struct city *c, struct udp *from, u64 eui, struct str rxpk)
@@ -324,7 +334,8 @@ TEST(a_bad_object_costs_itself_only)
     struct city *c = city_make();
     struct udp *s = socket_at("127.0.0.1");
     struct str one = frame_of(c, S("")), two = frame_of(c, S(""));
-    push(c, s, EUI_A, str_fmt(test_arena(), "%.*s,{\"tmst\":NaN},5,%.*s,%.*s", STR(one), STR(frame_of(c, S("Q!"))), STR(two)));
+    push(c, s, EUI_A,
+         str_fmt(test_arena(), "%.*s,{\"tmst\":NaN},5,%.*s,%.*s", STR(one), STR(frame_of(c, S("Q!"))), STR(two)));
     turn(c);
     EQ(hear(s).n, 1);
     EQ(dropped(c, DROP_RXPK_FIELD), 2);
@@ -355,13 +366,16 @@ TEST(a_frame_outside_the_region_is_not_of_this_network)
     struct city *c = city_make();
     struct udp *s = socket_at("127.0.0.1");
     static const struct { const char *mhz; bool inside; } rows[] = {
-        { "868.1", false }, { "902.3", false }, { "915.0", true }, { "920.6", true }, { "928.0", true }, { "940.0", false },
-        { "433.175", false }, { "2403.0", false },
+        { "868.1", false }, { "902.3", false }, { "915.0", true },    { "920.6", true },
+        { "928.0", true },  { "940.0", false }, { "433.175", false }, { "2403.0", false },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         u64 before = dropped(c, DROP_FREQUENCY);
-        struct str rxpk = str_fmt(test_arena(), "{\"tmst\":1,\"freq\":%s,\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"rssi\":-90,\"lsnr\":5,"
-                                                "\"data\":\"QAECAwQAAAABAgME\"}", rows[i].mhz);
+        struct str rxpk =
+            str_fmt(test_arena(),
+                    "{\"tmst\":1,\"freq\":%s,\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"rssi\":-90,\"lsnr\":5,"
+                    "\"data\":\"QAECAwQAAAABAgME\"}",
+                    rows[i].mhz);
         push(c, s, EUI_A, rxpk);
         turn(c);
         EQ(dropped(c, DROP_FREQUENCY) - before, !rows[i].inside);
@@ -392,26 +406,35 @@ TEST(a_bad_checksum_is_counted_and_goes_no_further)
 static struct downlink downlink_of(struct city *c, u32 tries)
 {
     struct downlink_new in = { 1, DEVICE, 10, false, bytes_of(S("x")), 0 };
-    struct downlink d = { .tenant = 1, .dev_eui = DEVICE, .phy = bytes_of(S("\x60\x04\x03\x02\x01")), .tries_count = tries };
+    struct downlink d = { .tenant = 1, .dev_eui = DEVICE, .phy = bytes_of(S("\x60\x04\x03\x02\x01")),
+                          .tries_count = tries };
     struct str why;
     EQ(mac_downlink_add(&c->env, &in, &d.id, &why), OK);
     EQ(flow_commit(&c->env), OK);
     flow_done(&c->env);
     for (u32 i = 0; i < tries; i++)
-        d.tries[i] = (struct transmission){ .gateway = i < 2 ? EUI_A : EUI_B, .tmst_us = 7000000 + i, .freq_hz = i % 2 ? 923200000 : 922400000,
-                                            .bw_hz = 125000, .sf = (u8)(i % 2 ? 10 : 9), .power_dbm = 13, .airtime_us = 200000,
-                                            .at = mono_after(c->world.now, (5 + i % 2) * US_PER_S), .window = (u8)(1 + i % 2) };
+        d.tries[i] = (struct transmission){ .gateway    = i < 2 ? EUI_A : EUI_B,
+                                            .tmst_us    = 7000000 + i,
+                                            .freq_hz    = i % 2 ? 923200000 : 922400000,
+                                            .bw_hz      = 125000,
+                                            .sf         = (u8)(i % 2 ? 10 : 9),
+                                            .power_dbm  = 13,
+                                            .airtime_us = 200000,
+                                            .at         = mono_after(c->world.now, (5 + i % 2) * US_PER_S),
+                                            .window     = (u8)(1 + i % 2) };
     return d;
 }
 
 /* "failed: the words" */
 static struct str state_of(struct city *c, i64 id)
 {
-    struct db_query *q = db_query(c->env.db, "SELECT state, reason FROM downlink WHERE tenant = 1 AND dev_eui = $1 AND id = $2");
+    struct db_query *q =
+        db_query(c->env.db, "SELECT state, reason FROM downlink WHERE tenant = 1 AND dev_eui = $1 AND id = $2");
     db_bind_i64(q, 1, (i64)DEVICE);
     db_bind_i64(q, 2, id);
     EQ(db_step(q), OK);
-    struct str words = str_fmt(test_arena(), "%.*s: %.*s", STR(down_state_words((enum down_state)db_i64(q, 0))), STR(db_str(q, 1)));
+    struct str words =
+        str_fmt(test_arena(), "%.*s: %.*s", STR(down_state_words((enum down_state)db_i64(q, 0))), STR(db_str(q, 1)));
     db_reset(q);
     return words;
 }
@@ -443,8 +466,9 @@ TEST(a_downlink_goes_where_pull_data_came_from_in_its_time)
     EQ(h.n, 1);
     EQ(h.kind, 3);
     EQ(h.version, 2);
-    STR_EQ(h.json, S("{\"txpk\":{\"imme\":false,\"tmst\":7000000,\"freq\":922.400000,\"rfch\":0,\"powe\":13,\"modu\":\"LORA\","
-                     "\"datr\":\"SF9BW125\",\"codr\":\"4/5\",\"ipol\":true,\"ncrc\":true,\"size\":5,\"data\":\"YAQDAgE=\"}}"));
+    STR_EQ(h.json,
+           S("{\"txpk\":{\"imme\":false,\"tmst\":7000000,\"freq\":922.400000,\"rfch\":0,\"powe\":13,\"modu\":\"LORA\","
+             "\"datr\":\"SF9BW125\",\"codr\":\"4/5\",\"ipol\":true,\"ncrc\":true,\"size\":5,\"data\":\"YAQDAgE=\"}}"));
     EQ(hear(up).n, 0);
     say(c, pull, 2, h.token, TX_ACK, EUI_A, S(""));
     turn(c);

@@ -46,7 +46,9 @@ TEST(only_what_a_gateway_sends_is_taken)
         for (int kind = 0; kind < 256; kind++) {
             u8 d[12] = { (u8)version, 0, 0, (u8)kind };
             bool known = version == 1 || version == 2, sent = kind == 0 || kind == 2 || kind == 5;
-            EQ(semtech_parse(&m, (struct bytes){ d, 12 }), !known ? SEMTECH_VERSION : sent ? SEMTECH_FINE : SEMTECH_KIND);
+            EQ(semtech_parse(&m, (struct bytes){ d, 12 }), !known ? SEMTECH_VERSION
+                                                           : sent ? SEMTECH_FINE
+                                                                  : SEMTECH_KIND);
         }
 }
 
@@ -69,11 +71,15 @@ static enum semtech_fault read_rx(struct semtech_rx *rx, struct str text)
     return semtech_rx_read(rx, doc, test_arena());
 }
 
-#define HEAD  "{\"tmst\":3512348611,\"chan\":2,\"rfch\":0,\"freq\":922.4,\"stat\":1,\"modu\":\"LORA\",\"datr\":\"SF7BW125\"," \
-              "\"codr\":\"4/6\",\"rssi\":-35,\"lsnr\":5.1,\"size\":4,\"data\":\"QL7pAA==\""
+#define HEAD                                                                                                           \
+    "{\"tmst\":3512348611,\"chan\":2,\"rfch\":0,\"freq\":922.4,\"stat\":1,\"modu\":\"LORA\",\"datr\":\"SF7BW125\","    \
+    "\"codr\":\"4/6\",\"rssi\":-35,\"lsnr\":5.1,\"size\":4,\"data\":\"QL7pAA==\""
 #define RX(more) read_rx(&rx, S(HEAD more "}"))
 /* The same with one member written otherwise: the head without it, and then it. */
-#define BUT(member) read_rx(&rx, S("{\"tmst\":1,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"rssi\":-35,\"lsnr\":5," member "}"))
+#define BUT(member)                                                                                                    \
+    read_rx(                                                                                                           \
+        &rx,                                                                                                           \
+        S("{\"tmst\":1,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"rssi\":-35,\"lsnr\":5," member "}"))
 #define DATA        "\"data\":\"QL7pAA==\""
 
 TEST(an_rxpk_of_the_protocol_document_is_read)
@@ -91,21 +97,24 @@ TEST(an_rxpk_of_the_protocol_document_is_read)
     EQ(rx.gateway_us, 0);
     EQ(rx.rf_chain, 0);
     BYTES_EQ(rx.phy, ((struct bytes){ phy, 4 }));
-    EQ(RX(",\"jver\":1,\"mid\":8,\"rssis\":-37,\"foff\":-120,\"tmms\":1400000000000,\"ftime\":0,\"aesk\":0"), SEMTECH_FINE);
+    EQ(RX(",\"jver\":1,\"mid\":8,\"rssis\":-37,\"foff\":-120,\"tmms\":1400000000000,\"ftime\":0,\"aesk\":0"),
+       SEMTECH_FINE);
 }
 
 TEST(megahertz_are_rounded_to_hertz)
 {
     static const struct { const char *mhz; u32 hz; } rows[] = {
         /* the double is a little less than the number written: cut off, it would miss by one */
-        { "922.4", 922400000 },     { "922.6", 922600000 },    { "923.4", 923400000 },      { "920.6", 920600000 },
-        { "923.2", 923200000 },     { "923.200000", 923200000 }, { "923.1999996", 923200000 }, { "923.200001", 923200001 },
-        { "868.3", 868300000 },     { "9.222e2", 922200000 },  { "433.175", 433175000 },    { "2425.0", 2425000000u },
+        { "922.4", 922400000 }, { "922.6", 922600000 },      { "923.4", 923400000 },       { "920.6", 920600000 },
+        { "923.2", 923200000 }, { "923.200000", 923200000 }, { "923.1999996", 923200000 }, { "923.200001", 923200001 },
+        { "868.3", 868300000 }, { "9.222e2", 922200000 },    { "433.175", 433175000 },     { "2425.0", 2425000000u },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct semtech_rx rx;
-        struct str text = str_fmt(test_arena(), "{\"tmst\":1,\"freq\":%s,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-1,"
-                                                "\"lsnr\":1,\"data\":\"QL7pAA==\"}", rows[i].mhz);
+        struct str text = str_fmt(test_arena(),
+                                  "{\"tmst\":1,\"freq\":%s,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-1,"
+                                  "\"lsnr\":1,\"data\":\"QL7pAA==\"}",
+                                  rows[i].mhz);
         EQ(read_rx(&rx, text), SEMTECH_FINE);
         EQ(rx.freq_hz, rows[i].hz);
     }
@@ -114,11 +123,15 @@ TEST(megahertz_are_rounded_to_hertz)
 TEST(data_is_base64_in_all_its_spellings)
 {
     static const u8 phy[] = { 0xfb, 0xef, 0xbe, 0xbf, 0xff, 0xff };
-    static const char *const same[] = { "++++v///", "----v___", "+-+-v/_/", "--++v_//", "++++\\r\\nv///", "++++v///\\n" };
+    static const char *const same[] = {
+        "++++v///", "----v___", "+-+-v/_/", "--++v_//", "++++\\r\\nv///", "++++v///\\n"
+    };
     struct semtech_rx rx;
     for (size_t i = 0; i < COUNT(same); i++) {
-        struct str text = str_fmt(test_arena(), "{\"tmst\":1,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-1,"
-                                                "\"lsnr\":1,\"data\":\"%s\"}", same[i]);
+        struct str text = str_fmt(test_arena(),
+                                  "{\"tmst\":1,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-1,"
+                                  "\"lsnr\":1,\"data\":\"%s\"}",
+                                  same[i]);
         EQ(read_rx(&rx, text), SEMTECH_FINE);
         BYTES_EQ(rx.phy, ((struct bytes){ phy, 6 }));
     }
@@ -167,8 +180,9 @@ TEST(a_frame_has_at_most_255_bytes)
     for (size_t size = 250; size <= 400; size++) {
         u8 *p = arena_take(test_arena(), size, 1);
         struct semtech_rx rx;
-        struct str text = str_fmt(test_arena(), "{\"tmst\":1,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-1,"
-                                                "\"lsnr\":1,\"data\":\"%.*s\"}",
+        struct str text = str_fmt(test_arena(),
+                                  "{\"tmst\":1,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-1,"
+                                  "\"lsnr\":1,\"data\":\"%.*s\"}",
                                   STR(base64_str(test_arena(), (struct bytes){ p, size })));
         EQ(read_rx(&rx, text), size <= 255 ? SEMTECH_FINE : SEMTECH_LONG);
         EQ(rx.phy.n, size <= 255 ? size : 0);
@@ -177,7 +191,8 @@ TEST(a_frame_has_at_most_255_bytes)
 
 static enum semtech_fault read_modulation(struct semtech_rx *rx, const char *members)
 {
-    return read_rx(rx, str_fmt(test_arena(), "{\"tmst\":1,\"freq\":922.4,\"rssi\":-1,\"lsnr\":1,\"data\":\"QL7pAA==\"%s}", members));
+    return read_rx(rx, str_fmt(test_arena(),
+                               "{\"tmst\":1,\"freq\":922.4,\"rssi\":-1,\"lsnr\":1,\"data\":\"QL7pAA==\"%s}", members));
 }
 
 TEST(the_rate_of_lora_is_a_string_and_of_fsk_a_number)
@@ -239,9 +254,16 @@ TEST(numbers_that_cannot_be_are_refused)
 {
     struct semtech_rx rx;
     static const char *const rows[] = {
-        "\"tmst\":4294967296", "\"tmst\":18446744073709551616", "\"tmst\":-1", "\"tmst\":1.5", "\"tmst\":\"1\"", "\"tmst\":NaN",
-        "\"freq\":NaN", "\"freq\":1e999", "\"freq\":-922.4", "\"freq\":-0", "\"freq\":0", "\"freq\":1e9", "\"freq\":\"922.4\"",
-        "\"freq\":922400000", "\"rssi\":NaN", "\"rssi\":1e6", "\"rssi\":\"-1\"", "\"lsnr\":Infinity", "\"lsnr\":-4000", "\"lsnr\":null",
+        "\"tmst\":4294967296", "\"tmst\":18446744073709551616",
+        "\"tmst\":-1",         "\"tmst\":1.5",
+        "\"tmst\":\"1\"",      "\"tmst\":NaN",
+        "\"freq\":NaN",        "\"freq\":1e999",
+        "\"freq\":-922.4",     "\"freq\":-0",
+        "\"freq\":0",          "\"freq\":1e9",
+        "\"freq\":\"922.4\"",  "\"freq\":922400000",
+        "\"rssi\":NaN",        "\"rssi\":1e6",
+        "\"rssi\":\"-1\"",     "\"lsnr\":Infinity",
+        "\"lsnr\":-4000",      "\"lsnr\":null",
     };
     static const char *const rest[] = { "\"tmst\":1", "\"freq\":922.4", "\"rssi\":-1", "\"lsnr\":1" };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -253,7 +275,10 @@ TEST(numbers_that_cannot_be_are_refused)
         text_put(&t, S("}"));
         EQ(read_rx(&rx, text_str(&t)), SEMTECH_FIELD);
     }
-    EQ(read_rx(&rx, S("{\"tmst\":4294967295,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-0,\"lsnr\":-0," DATA "}")),
+    EQ(read_rx(
+           &rx,
+           S("{\"tmst\":4294967295,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF7BW125\",\"rssi\":-0,\"lsnr\":-0," DATA
+             "}")),
        SEMTECH_FINE);
     EQ(rx.tmst_us, UINT32_MAX);
 }
@@ -284,8 +309,10 @@ TEST(what_is_no_object_is_no_rxpk)
 TEST(forwarders_pad_with_blanks)
 {
     struct semtech_rx rx;
-    EQ(read_rx(&rx, S(" {\"tmst\" : 12 ,\t\"freq\":  922.400000,\"chan\": 0,\"mid\": 0, \"modu\":\"LORA\",\r\n\"datr\":\"SF7BW125\","
-                      "\"rssi\":-12 ,\"lsnr\": 9.8 ,\"size\": 4 ,\"data\":\"QL7pAA==\" } ")), SEMTECH_FINE);
+    EQ(read_rx(&rx, S(" {\"tmst\" : 12 ,\t\"freq\":  922.400000,\"chan\": 0,\"mid\": 0, "
+                      "\"modu\":\"LORA\",\r\n\"datr\":\"SF7BW125\","
+                      "\"rssi\":-12 ,\"lsnr\": 9.8 ,\"size\": 4 ,\"data\":\"QL7pAA==\" } ")),
+       SEMTECH_FINE);
     EQ(rx.snr_cb, 98);
 }
 
@@ -311,14 +338,19 @@ TEST(of_several_antennas_the_best_one_counts)
 {
     struct semtech_rx rx;
 #define TWO "{\"tmst\":1,\"freq\":922.4,\"modu\":\"LORA\",\"datr\":\"SF10BW125\"," DATA
-    EQ(read_rx(&rx, S(TWO ",\"rsig\":[{\"ant\":0,\"chan\":1,\"rssic\":-75,\"lsnr\":-3.5},{\"ant\":1,\"rssic\":-80,\"lsnr\":9.2},"
-                          "{\"ant\":2,\"rssic\":-70,\"lsnr\":1},{\"ant\":3,\"rssic\":-70,\"lsnr\":1},{\"ant\":4,\"rssic\":-70,\"lsnr\":1},"
-                          "{\"ant\":5,\"rssic\":-70,\"lsnr\":1},{\"ant\":6,\"rssic\":-70,\"lsnr\":1},{\"ant\":7,\"rssic\":-70,\"lsnr\":1}]}")),
+    EQ(read_rx(&rx,
+               S(TWO
+                 ",\"rsig\":[{\"ant\":0,\"chan\":1,\"rssic\":-75,\"lsnr\":-3.5},{\"ant\":1,\"rssic\":-80,\"lsnr\":9.2},"
+                 "{\"ant\":2,\"rssic\":-70,\"lsnr\":1},{\"ant\":3,\"rssic\":-70,\"lsnr\":1},{\"ant\":4,\"rssic\":-70,"
+                 "\"lsnr\":1},"
+                 "{\"ant\":5,\"rssic\":-70,\"lsnr\":1},{\"ant\":6,\"rssic\":-70,\"lsnr\":1},{\"ant\":7,\"rssic\":-70,"
+                 "\"lsnr\":1}]}")),
        SEMTECH_FINE);
     EQ(rx.antenna, 1);
     EQ(rx.snr_cb, 92);
     EQ(rx.rssi_dbm, -80);
-    EQ(read_rx(&rx, S(TWO ",\"rsig\":[5,null,{\"ant\":300,\"rssic\":-75,\"lsnr\":2},{\"rssic\":\"x\",\"lsnr\":9}]}")), SEMTECH_FINE);
+    EQ(read_rx(&rx, S(TWO ",\"rsig\":[5,null,{\"ant\":300,\"rssic\":-75,\"lsnr\":2},{\"rssic\":\"x\",\"lsnr\":9}]}")),
+       SEMTECH_FINE);
     EQ(rx.antenna, 0);
     EQ(rx.snr_cb, 20);
     EQ(read_rx(&rx, S(TWO ",\"rsig\":[]}")), SEMTECH_FIELD);
@@ -344,14 +376,16 @@ TEST(a_downlink_is_written_as_forwarders_read_it)
     struct bytes out = semtech_tx_write(&tx, 2, 0xBEEF, test_arena());
     static const u8 head[] = { 2, 0xBE, 0xEF, 3 };
     BYTES_EQ(((struct bytes){ out.p, 4 }), ((struct bytes){ head, 4 }));
-    STR_EQ(str_of((struct bytes){ out.p + 4, out.n - 4 }),
-           S("{\"txpk\":{\"imme\":false,\"tmst\":3512348611,\"freq\":922.400000,\"rfch\":0,\"powe\":13,\"modu\":\"LORA\","
-             "\"datr\":\"SF10BW125\",\"codr\":\"4/5\",\"ipol\":true,\"ncrc\":true,\"size\":6,\"data\":\"YAECA/v/\"}}"));
+    STR_EQ(
+        str_of((struct bytes){ out.p + 4, out.n - 4 }),
+        S("{\"txpk\":{\"imme\":false,\"tmst\":3512348611,\"freq\":922.400000,\"rfch\":0,\"powe\":13,\"modu\":\"LORA\","
+          "\"datr\":\"SF10BW125\",\"codr\":\"4/5\",\"ipol\":true,\"ncrc\":true,\"size\":6,\"data\":\"YAECA/v/\"}}"));
 }
 
 TEST(frequencies_of_downlinks_are_exact_to_the_hertz)
 {
-    static const u32 hz[] = { 920600000, 922000000, 922200000, 922400000, 922600000, 923200000, 923400000, 928000000, 868100001 };
+    static const u32 hz[] = { 920600000, 922000000, 922200000, 922400000, 922600000,
+                              923200000, 923400000, 928000000, 868100001 };
     for (size_t i = 0; i < COUNT(hz); i++) {
         struct semtech_tx tx = { .freq_hz = hz[i], .bw_hz = 125000, .sf = 7 };
         struct bytes out = semtech_tx_write(&tx, 2, 0, test_arena());
@@ -368,16 +402,21 @@ TEST(an_fsk_downlink_has_a_bitrate_and_a_deviation)
     struct semtech_tx tx = { .tmst_us = 5, .freq_hz = 923200000, .bitrate = 50000, .power_dbm = -1, .rf_chain = 1,
                              .phy = bytes_of(S("\x60")) };
     struct bytes out = semtech_tx_write(&tx, 1, 7, test_arena());
-    STR_EQ(str_of((struct bytes){ out.p + 4, out.n - 4 }),
-           S("{\"txpk\":{\"imme\":false,\"tmst\":5,\"freq\":923.200000,\"rfch\":1,\"powe\":-1,\"modu\":\"FSK\",\"datr\":50000,"
-             "\"fdev\":25000,\"size\":1,\"data\":\"YA==\"}}"));
+    STR_EQ(str_of((struct bytes){ out.p + 4, out.n - 4 }), S("{\"txpk\":{\"imme\":false,\"tmst\":5,\"freq\":923.200000,"
+                                                             "\"rfch\":1,\"powe\":-1,\"modu\":\"FSK\",\"datr\":50000,"
+                                                             "\"fdev\":25000,\"size\":1,\"data\":\"YA==\"}}"));
 }
 
 TEST(the_longest_downlink_fits_a_datagram)
 {
     u8 *phy = arena_take(test_arena(), SEMTECH_PHY_MAX, 1);
-    struct semtech_tx tx = { .tmst_us = UINT32_MAX, .freq_hz = 2425000000u, .bw_hz = 812000, .power_dbm = -128, .sf = 12,
-                             .rf_chain = 255, .phy = { phy, SEMTECH_PHY_MAX } };
+    struct semtech_tx tx = { .tmst_us   = UINT32_MAX,
+                             .freq_hz   = 2425000000u,
+                             .bw_hz     = 812000,
+                             .power_dbm = -128,
+                             .sf        = 12,
+                             .rf_chain  = 255,
+                             .phy       = { phy, SEMTECH_PHY_MAX } };
     TRUE(semtech_tx_write(&tx, 2, 0xFFFF, test_arena()).n < 1000);      /* forwarders read 1,000 bytes */
 }
 
@@ -386,22 +425,22 @@ TEST(the_longest_downlink_fits_a_datagram)
 TEST(a_tx_ack_says_what_became_of_a_downlink)
 {
     static const struct { const char *json; bool read; const char *error; } rows[] = {
-        { "",                                                                        true,  "" },
-        { "  ",                                                                      true,  "" },
-        { "{}",                                                                      true,  "" },
-        { "{\"txpk_ack\":{}}",                                                       true,  "" },
-        { "{\"txpk_ack\":{\"error\":\"NONE\"}}",                                     true,  "" },
-        { "{\"txpk_ack\":{\"error\":\"TX_POWER\"}}",                                 true,  "" },       /* before v1.5: sent all the same */
-        { "{\"txpk_ack\":{\"warn\":\"TX_POWER\",\"value\":20}}",                     true,  "" },
-        { "{\"txpk_ack\":{\"error\":\"TOO_LATE\"}}",                                 true,  "TOO_LATE" },
-        { "{\"txpk_ack\": {\"error\": \"COLLISION_PACKET\" }}\n",                    true,  "COLLISION_PACKET" },
-        { "{\"txpk_ack\":{\"error\":\"GPS_UNLOCKED\",\"warn\":\"TX_POWER\"}}",       true,  "GPS_UNLOCKED" },
-        { "{\"txpk_ack\":{\"error\":\"something new\"}}",                            true,  "something new" },
-        { "{\"txpk_ack\":{\"error\":5}}",                                            false, "" },
-        { "{\"txpk_ack\":{\"error\":\"\xff\"}}",                                     false, "" },
-        { "[]",                                                                      false, "" },
-        { "{\"txpk_ack\":",                                                          false, "" },
-        { "TOO_LATE",                                                                false, "" },
+        { "", true, "" },
+        { "  ", true, "" },
+        { "{}", true, "" },
+        { "{\"txpk_ack\":{}}", true, "" },
+        { "{\"txpk_ack\":{\"error\":\"NONE\"}}", true, "" },
+        { "{\"txpk_ack\":{\"error\":\"TX_POWER\"}}", true, "" }, /* before v1.5: sent all the same */
+        { "{\"txpk_ack\":{\"warn\":\"TX_POWER\",\"value\":20}}", true, "" },
+        { "{\"txpk_ack\":{\"error\":\"TOO_LATE\"}}", true, "TOO_LATE" },
+        { "{\"txpk_ack\": {\"error\": \"COLLISION_PACKET\" }}\n", true, "COLLISION_PACKET" },
+        { "{\"txpk_ack\":{\"error\":\"GPS_UNLOCKED\",\"warn\":\"TX_POWER\"}}", true, "GPS_UNLOCKED" },
+        { "{\"txpk_ack\":{\"error\":\"something new\"}}", true, "something new" },
+        { "{\"txpk_ack\":{\"error\":5}}", false, "" },
+        { "{\"txpk_ack\":{\"error\":\"\xff\"}}", false, "" },
+        { "[]", false, "" },
+        { "{\"txpk_ack\":", false, "" },
+        { "TOO_LATE", false, "" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct semtech_message m = { .kind = SEMTECH_TX_ACK, .json = str_z(rows[i].json) };

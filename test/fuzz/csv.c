@@ -48,7 +48,8 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
         assert(csv.line > line && k >= 1 && k <= CSV_COLUMNS_MAX);
         line = csv.line;
         for (size_t i = 0; i < k; i++)
-            assert(cells[i].n <= CSV_CELL_MAX && str_is_utf8(cells[i]) && !(cells[i].n && memchr(cells[i].p, 0, cells[i].n)));
+            assert(cells[i].n <= CSV_CELL_MAX && str_is_utf8(cells[i]) &&
+                   !(cells[i].n && memchr(cells[i].p, 0, cells[i].n)));
         check_again(cells, k, &a);
     }
     assert(csv_fault_words(fault)[0]);

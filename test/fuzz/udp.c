@@ -16,8 +16,13 @@ static void take_rx(const struct json *rxpk, struct arena *a)
     assert(rx.freq_hz > 1000000 && rx.freq_hz < 4000000000u);
     assert(rx.crc >= SEMTECH_CRC_BAD && rx.crc <= SEMTECH_CRC_OK);
     assert(rx.sf ? rx.sf >= 5 && rx.sf <= 12 && rx.bw_hz > 0 : rx.bitrate > 0);
-    struct semtech_tx tx = { .tmst_us = rx.tmst_us, .freq_hz = rx.freq_hz, .bw_hz = rx.bw_hz, .bitrate = rx.bitrate, .sf = rx.sf,
-                             .rf_chain = rx.rf_chain, .phy = rx.phy };
+    struct semtech_tx tx = { .tmst_us  = rx.tmst_us,
+                             .freq_hz  = rx.freq_hz,
+                             .bw_hz    = rx.bw_hz,
+                             .bitrate  = rx.bitrate,
+                             .sf       = rx.sf,
+                             .rf_chain = rx.rf_chain,
+                             .phy      = rx.phy };
     struct bytes out = semtech_tx_write(&tx, 2, 1, a);
     const struct json *back;
     u64 size;
