@@ -15,6 +15,7 @@
 #define WINDOWS 16384                 /* a power of two: frames whose copies may still come */
 #define LATE_COPY_US (5 * US_PER_S)   /* so long after it closed, a window still knows its copies */
 #define FLUSH_MAX 1024
+#define SWEEP_MAX 65536               /* devices that one flush looks at */
 #define REFUSAL_SLOTS 16
 #define REFUSAL_SLOTS_NOBODY 256
 
@@ -87,9 +88,6 @@ struct gateway {
     bool dirty, simulated;
 };
 
-/* A device whose row is behind, and the first event that the row does not know. */
-struct dirty { i64 since; u32 device; };
-
 struct stranger { u64 eui; struct wall last_seen; u32 datagrams; char address[48]; bool dirty; };
 
 struct cached_key { u32 session; u32 generation; struct lora_key key; };
@@ -113,9 +111,10 @@ struct mac {
     struct window *windows;
     u64 window_first, window_open, window_next;  /* ring: known, still open, next to give */
 
-    struct dirty *dirty; u32 dirty_first, dirty_n, dirty_room;   /* ring of devices to be written behind */
+    u32 dirty_n, sweep_at;                                /* devices whose rows are behind; the sweep over them */
+    i64 sweep_id;                                         /* newest event when the sweep began; -1: none is under way */
     u32 flushing[FLUSH_MAX], flushing_n;                  /* whose rows are in this batch */
-    i64 flushed_since, rolled;                            /* since when they were behind; the mark as it stands */
+    i64 rolled;                                           /* the mark as it stands in the store */
     struct stranger strangers[100]; u32 strangers_n;
 
     struct cached_key *keys; u32 generation;

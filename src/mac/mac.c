@@ -58,8 +58,6 @@ bool mac_device_ref(const struct env *env, u64 dev_eui, struct device_ref *out)
     return true;
 }
 
-static void mark_dirty_again(struct env *env, u32 device);
-
 /* ------------------------------------------------------------------ undo */
 
 static struct undo *undo_new(struct env *env, u32 index, bool is_device)
@@ -118,16 +116,19 @@ void mac_undo(struct env *env)
         if (u->is_device) {
             bool dirty = mac->devices[u->index].dirty;
             mac->devices[u->index]       = u->was.device;
-            mac->devices[u->index].dirty = dirty;            /* it stands in the ring of rows to write either way */
+            mac->devices[u->index].dirty = dirty;            /* its row is behind either way */
         } else {
             restore_session(mac, u->index, &u->was.session);
         }
     }
     windows_drop_batch(env);
     for (u32 i = 0; i < mac->flushing_n; i++)
-        mark_dirty_again(env, mac->flushing[i]);
-    if (mac->flushing_n > 0)
-        mac->rolled = 0;
+        mark_dirty(env, mac->flushing[i]);
+    if (mac->flushing_n > 0) {
+        mac->sweep_at = 0;                                   /* the sweep begins anew, and the mark stays */
+        mac->sweep_id = -1;
+        mac->rolled   = 0;
+    }
     mac->freed_n = mac->flushing_n = 0;
     mac->undo    = NULL;
     mac->batch++;
@@ -136,42 +137,11 @@ void mac_undo(struct env *env)
 
 /* ------------------------------------------------------------------ written behind */
 
-static void dirty_grow(struct mac *mac)
-{
-    u32  room = MAX(mac->dirty_room * 2, 1024u);
-    struct dirty *ring = boot_take(room * sizeof *ring);
-    for (u32 i = 0; i < mac->dirty_n; i++)
-        ring[i] = mac->dirty[(mac->dirty_first + i) & (mac->dirty_room - 1)];
-    boot_release(mac->dirty);
-    mac->dirty       = ring;
-    mac->dirty_room  = room;
-    mac->dirty_first = 0;
-}
-
 void mark_dirty(struct env *env, u32 device)
 {
-    struct mac *mac = env->mac;
-    if (mac->devices[device].dirty)
-        return;
-    if (mac->dirty_n == mac->dirty_room)
-        dirty_grow(mac);
-    mac->devices[device].dirty = true;
-    mac->dirty[(mac->dirty_first + mac->dirty_n++) & (mac->dirty_room - 1)] = (struct dirty){ env->last_id, device };
-}
-
-/* A flush that failed: the device goes back to the head of the ring, older than all that wait. */
-static void mark_dirty_again(struct env *env, u32 device)
-{
-    struct mac *mac = env->mac;
-    i64 since = mac->dirty_n ? mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].since : mac->flushed_since;
-    if (mac->devices[device].dirty)
-        return;
-    if (mac->dirty_n == mac->dirty_room)
-        dirty_grow(mac);
-    mac->devices[device].dirty = true;
-    mac->dirty_first = (mac->dirty_first - 1) & (mac->dirty_room - 1);
-    mac->dirty[mac->dirty_first] = (struct dirty){ MIN(since, mac->flushed_since), device };
-    mac->dirty_n++;
+    struct device *d = &env->mac->devices[device];
+    env->mac->dirty_n += !d->dirty;
+    d->dirty = true;
 }
 
 static enum err write_state(struct env *env, const struct device *d)
@@ -277,32 +247,51 @@ static size_t flush_gateways(struct env *env)
     return n;
 }
 
+static size_t sweep(struct env *env, size_t max)
+{
+    struct mac *mac = env->mac;
+    size_t n = 0;
+    u32 end = MIN(mac->sweep_at + SWEEP_MAX, mac->devices_n);
+    for (; mac->sweep_at < end && n < max && env->failed == OK; mac->sweep_at++) {
+        struct device *d = &mac->devices[mac->sweep_at];
+        if (!d->dirty)
+            continue;
+        mac->flushing[mac->flushing_n++] = mac->sweep_at;
+        d->dirty = false;
+        mac->dirty_n--;
+        (void)write_state(env, d);
+        n++;
+    }
+    return n;
+}
+
 /*
- * The ring holds devices in the order in which their rows fell behind. What is older than the oldest
- * one that still waits is in the rows, and that is what the mark says: at start only younger events
- * are rolled forward. A device that changes again while it waits is covered too, because its row is
- * written later than the event.
+ * Rows behind are written in the order of their keys (devices are read in that order at start), so
+ * that a portion of them touches few pages: in the order of their events every row would be a page of
+ * its own. When a sweep has come to the end, every event that was there when it began is in a row,
+ * and the mark says so: at start only younger events are rolled forward.
  */
 size_t mac_flush(struct env *env, size_t max)
 {
     struct mac *mac = env->mac;
+    i64 covered = -1;
     size_t n = 0;
-    i64 covered = env->last_id;
-    mac->flushed_since = mac->dirty_n ? mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].since : covered;
-    while (n < MIN(max, (size_t)FLUSH_MAX) && mac->dirty_n > 0 && env->failed == OK) {
-        u32 index = mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].device;
-        mac->flushing[mac->flushing_n++] = index;
-        mac->dirty_first = (mac->dirty_first + 1) & (mac->dirty_room - 1);
-        mac->dirty_n--;
-        mac->devices[index].dirty = false;
-        (void)write_state(env, &mac->devices[index]);
-        n++;
+    if (mac->dirty_n > 0) {
+        if (mac->sweep_id < 0)
+            mac->sweep_id = env->last_id;
+        n = sweep(env, MIN(max, (size_t)FLUSH_MAX));
+        if (mac->sweep_at >= mac->devices_n) {
+            covered       = mac->sweep_id;
+            mac->sweep_at = 0;
+            mac->sweep_id = -1;
+        }
+        if (mac->dirty_n == 0)
+            covered = env->last_id;
     }
-    if (mac->dirty_n > 0)
-        covered = mac->dirty[mac->dirty_first & (mac->dirty_room - 1)].since - 1;
-    if (n > 0 && covered > mac->rolled) {
+    if (covered > mac->rolled) {
         (void)write_mark(env, "rolled", covered);
         mac->rolled = covered;
+        n += n == 0;
     }
     return n + flush_gateways(env);
 }

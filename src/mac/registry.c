@@ -54,7 +54,7 @@ static enum err load_devices(struct env *env, struct str *why)
     struct db_query *q = db_query(
         env->db, "SELECT d.tenant, d.dev_eui, d.join_eui, d.name, d.profile, d.app_key, d.nwk_key, d.latitude, d.longitude, "
                  "d.simulated, COALESCE(j.join_nonce, 0) FROM device d LEFT JOIN join_state j ON j.tenant = d.tenant AND "
-                 "j.dev_eui = d.dev_eui");
+                 "j.dev_eui = d.dev_eui ORDER BY d.tenant, d.dev_eui");
     enum err err = q ? OK : ERR_IO;
     while (err == OK && (err = db_step(q)) == OK)
         err = load_device(env, q, why);
@@ -160,6 +160,7 @@ enum err mac_start(struct env *env, const struct mac_settings *settings, struct 
     mac->keys       = boot_take(sizeof *mac->keys * settings->keys_cached);
     mac->generation = 1;
     mac->batch      = 1;
+    mac->sweep_id   = -1;
     (void)name_add(mac, S(""));
     *why = S("the store cannot be read");
     enum err err = registry_load(env, why);
@@ -188,7 +189,7 @@ void mac_stop(struct env *env)
         boot_release(maps[i]->values);
     }
     void *pools[] = { mac->devices, mac->sessions, mac->free_sessions, mac->freed_now, mac->gateways,
-                      mac->names,   mac->windows,  mac->dirty,         mac->keys };
+                      mac->names,   mac->windows,  mac->keys };
     for (size_t i = 0; i < COUNT(pools); i++)
         boot_release(pools[i]);
     lora_wipe(mac->kek, sizeof mac->kek);
