@@ -14,6 +14,7 @@
 #define RIVER     0x70B3D57ED0000001ULL
 #define SCRIPTED  0x70B3D57ED0000002ULL
 #define TRACKER   0x70B3D57ED0000003ULL
+#define NEWER     0x70B3D57ED0000004ULL
 #define JOIN_EUI  0x70B3D57ED0FFFFFFULL
 
 struct world { struct mono now; struct wall clock; u64 chance; };
@@ -52,6 +53,8 @@ static const struct profile_text profile_texts[] = {
     { { "script", 6 }, S("{\"id\":\"script\",\"name\":{\"ja\":\"台本\",\"en\":\"script\"},\"kind\":\"snow\",\"lorawan\":\"1.0.3\","
                          "\"region\":\"AS923-1\",\"codec\":{\"type\":\"js\",\"file\":\"x.js\"},\"interval_s\":600,\"fields\":{},"
                          "\"entity\":{\"type\":\"Thing\",\"id\":\"urn:ngsi-ld:Thing:{dev_eui}\"}}") },
+    { { "newer", 5 }, S("{\"id\":\"newer\",\"name\":{\"ja\":\"新\",\"en\":\"newer\"},\"kind\":\"other\",\"lorawan\":\"1.1\","
+                        "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"interval_s\":600,\"fields\":{}}") },
     { { "bag", 3 }, S("{\"id\":\"bag\",\"name\":{\"ja\":\"かばん\",\"en\":\"bag\"},\"kind\":\"tracker\",\"lorawan\":\"1.0.3\","
                       "\"region\":\"AS923-1\",\"codec\":{\"type\":\"table\",\"fields\":[{\"name\":\"lat\",\"at\":0,\"type\":\"i32be\","
                       "\"scale\":0.0000001},{\"name\":\"battery\",\"at\":4,\"type\":\"u8\"}]},\"personal\":\"routes\",\"interval_s\":300,"
@@ -62,7 +65,8 @@ static const char devices_csv[] =
     "dev_eui,join_eui,app_key,nwk_key,name,profile,latitude,longitude,simulated\n"
     "70B3D57ED0000001,70B3D57ED0FFFFFF,5d1e9b3fa7260c48e1937ab4d2f80001,,神通川,river,36.7,137.2,1\n"
     "70B3D57ED0000002,70B3D57ED0FFFFFF,5d1e9b3fa7260c48e1937ab4d2f80002,,消雪,script,36.7,137.2,1\n"
-    "70B3D57ED0000003,70B3D57ED0FFFFFF,5d1e9b3fa7260c48e1937ab4d2f80003,,かばん,bag,,,1\n";
+    "70B3D57ED0000003,70B3D57ED0FFFFFF,5d1e9b3fa7260c48e1937ab4d2f80003,,かばん,bag,,,1\n"
+    "70B3D57ED0000004,70B3D57ED0FFFFFF,5d1e9b3fa7260c48e1937ab4d2f80004,6f9c1a2277d0458eb1c3a4f507182930,新,newer,,,1\n";
 static const char gateways_csv[] = "gateway_eui,name,latitude,longitude,altitude_m,region,simulated\n"
                                    "A000000000000001,北,36.7,137.2,,AS923-1,1\nA000000000000002,南,36.6,137.2,,AS923-1,1\n";
 
@@ -451,6 +455,55 @@ TEST(the_gateway_with_the_better_signal_answers)
     struct downlink *d = after_window(c);
     TRUE(d && d->tries[0].gateway == GATEWAY_B && d->tries_count == 4);
     forget(&n), stop(c);
+}
+
+/* LoRaWAN 1.1: NwkKey signs the join, the accept is signed by JSIntKey, uplinks carry two MICs of which one
+ * knows data rate and channel, and the ACK names the uplink it acknowledges. */
+TEST(a_device_of_1_1_joins_speaks_and_is_acknowledged_by_the_counter_it_used)
+{
+    struct city *c = city_make();
+    struct lora_key nwk_root = { 0 }, app_root = { 0 }, js_int = { 0 }, keys[4] = { { 0 } };
+    struct lora_join_accept a;
+    struct lora_session_raw raw;
+    struct lora_frame down;
+    u8 nwk[16], app[16], js[16], room[LORA_AIR_MAX];
+    size_t got;
+    TRUE(hex_read(nwk, 16, &got, S("6f9c1a2277d0458eb1c3a4f507182930")) && hex_read(app, 16, &got, S("5d1e9b3fa7260c48e1937ab4d2f80004")));
+    lora_key_set(&nwk_root, nwk);
+    lora_key_set(&app_root, app);
+    lora_derive_js_int(js, &nwk_root, NEWER);
+    lora_key_set(&js_int, js);
+
+    struct buf request = buf_of(arena_take(test_arena(), 64, 1), 64);
+    EQ(lora_join_request_seal(&request, &(struct lora_join_request){ .dev_nonce = 7, .join_eui = JOIN_EUI, .dev_eui = NEWER },
+                              &nwk_root), LORA_OK);
+    EQ(hear(c, buf_bytes(&request), GATEWAY_A, 50), PASS);
+    struct downlink *d = after_window(c);
+    TRUE(d && lora_join_accept_open(&a, room, d->phy, &nwk_root) == LORA_OK);
+    TRUE(a.opt_neg && lora_join_accept_verify(&a, &js_int, (struct lora_join_terms){ JOIN_REQ_TYPE_JOIN, 7, JOIN_EUI }));
+
+    lora_derive_session_1_1(&raw, &nwk_root, &app_root, a.join_nonce, JOIN_EUI, 7);
+    const u8 *const raws[4] = { raw.f_nwk_s_int, raw.s_nwk_s_int, raw.nwk_s_enc, raw.app_s };
+    for (size_t i = 0; i < 4; i++)
+        lora_key_set(&keys[i], raws[i]);
+    struct lora_session s = { true, &keys[0], &keys[1], &keys[2], &keys[3] };
+    for (u32 fcnt = 0; fcnt < 3; fcnt++) {
+        struct buf up = buf_of(arena_take(test_arena(), 256, 1), 256);
+        struct lora_frame f = { .mtype = MTYPE_CONFIRMED_UP, .fport = 2, .devaddr = a.devaddr,
+                                .fopts = { (const u8 *)"\x02", 1 }, .payload = bytes_of(S("hello")) };
+        pass(c, 10 * US_PER_S);
+        EQ(lora_frame_seal(&up, &f, &s, fcnt, (struct lora_mic_terms){ .tx_dr = 2, .tx_ch = 0 }), LORA_OK);
+        EQ(hear(c, buf_bytes(&up), GATEWAY_A, 50), PASS);
+        d = after_window(c);
+        TRUE(d && lora_frame_parse(&down, d->phy) == LORA_OK && (down.fctrl & FCTRL_ACK));
+        TRUE(d && lora_frame_verify(&down, &s, down.fcnt_low, (struct lora_mic_terms){ .conf_fcnt = (u16)fcnt }));
+        if (fcnt == 0)
+            crash(c);
+    }
+    for (size_t i = 0; i < 4; i++)
+        lora_key_clear(&keys[i]);
+    lora_key_clear(&nwk_root), lora_key_clear(&app_root), lora_key_clear(&js_int);
+    stop(c);
 }
 
 TEST(a_queued_downlink_is_offered_once_and_never_again_after_a_crash)
