@@ -490,13 +490,15 @@ TEST(a_device_of_1_1_joins_speaks_and_is_acknowledged_by_the_counter_it_used)
     for (u32 fcnt = 0; fcnt < 3; fcnt++) {
         struct buf up = buf_of(arena_take(test_arena(), 256, 1), 256);
         struct lora_frame f = { .mtype = MTYPE_CONFIRMED_UP, .fport = 2, .devaddr = a.devaddr,
-                                .fopts = { (const u8 *)"\x02", 1 }, .payload = bytes_of(S("hello")) };
+                                .fopts = { (const u8 *)"\x0b\x01", fcnt == 0 ? 2 : 0 }, .payload = bytes_of(S("hello")) };
         pass(c, 10 * US_PER_S);
         EQ(lora_frame_seal(&up, &f, &s, fcnt, (struct lora_mic_terms){ .tx_dr = 2, .tx_ch = 0 }), LORA_OK);
         EQ(hear(c, buf_bytes(&up), GATEWAY_A, 50), PASS);
         d = after_window(c);
         TRUE(d && lora_frame_parse(&down, d->phy) == LORA_OK && (down.fctrl & FCTRL_ACK));
         TRUE(d && lora_frame_verify(&down, &s, down.fcnt_low, (struct lora_mic_terms){ .conf_fcnt = (u16)fcnt }));
+        lora_frame_open(&down, room, &down, &s, down.fcnt_low);
+        TRUE(str_starts(str_of(down.fopts), S("\x0b\x01")) == (fcnt == 0));       /* RekeyConf to its RekeyInd */
         if (fcnt == 0)
             crash(c);
     }

@@ -228,6 +228,8 @@ static struct bytes owed_commands(struct env *env, u8 room[LORA_FOPTS_MAX], cons
 {
     const struct lora_plan *plan = env->mac->set.plan;
     struct buf out = buf_of(room, LORA_FOPTS_MAX);
+    if (w->rekey)                                  /* 1.1, 5.10: a device says RekeyInd until it hears this */
+        (void)lora_rekey_conf_build(&out, &(struct lora_rekey_conf){ .minor = 1 });
     if (w->link_check)
         owe_link_check(&out, w);
     if (w->device_time)

@@ -181,6 +181,8 @@ static void hear_commands(struct env *env, struct window *w, u32 device, u32 ses
             w->link_check = true;
         else if (command.kind->cid == CID_DEVICE_TIME && w)
             w->device_time = true;
+        else if (command.kind->cid == CID_REKEY && w)
+            w->rekey = s->v1_1;
         else if (lora_dev_status_ans_parse(&status, &command) && status.battery <= 254) {
             touch_device(env, device);
             env->mac->devices[device].battery_pct = (i8)(status.battery * 100 / 254);
