@@ -123,7 +123,7 @@ async function headers() {
 /* The files bring their own token: wait for the acknowledgement of that. */
 function ackOf(bytes) {
     const key = (bytes[3] === 2 ? 4 : 1) << 16 | bytes.readUInt16BE(1);
-    return new Promise((done) => gateway.waiting.set(key, { done, timer: setTimeout(() => done(false), 1000), bytes: bytes.length }));
+    return new Promise((done) => gateway.waiting.set(key, { done, timer: setTimeout(() => done(false), 5000), bytes: bytes.length }));
 }
 
 function filled(text) {

@@ -138,7 +138,7 @@ async function replay(n) {
 async function health() {
     const before = truth.lastEvent;
     try {
-        const now = (await daemon.json('/health', { timeout: 1000 })).last_event;
+        const now = (await daemon.json('/health', { timeout: 5000 })).last_event;
         if (now < before) truth.lastEventBack.push(`${now} in life ${life} after ${before}`);
         truth.lastEvent = Math.max(truth.lastEvent, now);
         return now;
@@ -160,7 +160,7 @@ async function joinAll(list, dev_nonce) {
     for (const d of list) {
         const phy = d.joinRequest(dev_nonce);
         d.waits = d.dev_nonce;
-        for (const g of gateways) if (!(await g.hear(phy, {}, { ms: 1000 }))) throw new Error(`${d.dev_eui}: the join-request was not acknowledged`);
+        for (const g of gateways) if (!(await g.hear(phy, {}, { ms: 5000 }))) throw new Error(`${d.dev_eui}: the join-request was not acknowledged`);
     }
     await until(() => open.size === 0, 7000);
     return open.size;

@@ -57,7 +57,7 @@ export class Gateway {
     }
 
     /* Sends and waits for the acknowledgement with the same token. */
-    ask(kind, body, { ms = 1000, socket, token = this.nextToken() } = {}) {
+    ask(kind, body, { ms = 5000, socket, token = this.nextToken() } = {}) {
         const want = kind === PULL_DATA ? PULL_ACK : PUSH_ACK;
         const bytes = Buffer.concat([this.head(kind, token), this.eui, body]);
         return new Promise((done) => {

@@ -158,7 +158,7 @@ async function readings() {
     const many = river.up(Buffer.from([0x04, 0xd8, 89]));
     const before = await daemon.metrics();
     await Promise.all([A.hear(many, { lsnr: 3 }), B.hear(many, { lsnr: -2 }), C.hear(many, { lsnr: 8 }), B.hear(many, { lsnr: -2 }), C.hear(many, { lsnr: 1, ant: 1 })]);
-    const after = await until(async () => { const m = await daemon.metrics(); return m.hotaru_copies_total === before.hotaru_copies_total + 4 && m; }, 1000) || await daemon.metrics();
+    const after = await until(async () => { const m = await daemon.metrics(); return m.hotaru_copies_total === before.hotaru_copies_total + 4 && m; }, 5000) || await daemon.metrics();
     same('three gateways and two repetitions are one event', after.hotaru_uplinks_total - before.hotaru_uplinks_total, 1);
     const frame = await until(async () => {
         const f = (await daemon.json(`/v1/devices/${river.dev_eui}/frames?limit=5`)).frames.find((x) => x.direction === 'up' && x.fcnt === river.fcnt - 1);
@@ -315,7 +315,7 @@ async function refusals() {
 
     const before = await daemon.metrics();
     for (const [g, token] of [[A, 0x1234], [B, 0x4321]]) g.send(Buffer.concat([g.head(5, token), g.eui]), g.down);
-    await until(async () => (await daemon.metrics()).drops.DROP_TXACK >= before.drops.DROP_TXACK + 2, 1000);
+    await until(async () => (await daemon.metrics()).drops.DROP_TXACK >= before.drops.DROP_TXACK + 2, 5000);
     same('TX_ACKs that nobody asked for are refused', (await daemon.metrics()).drops.DROP_TXACK - before.drops.DROP_TXACK, 2);
 
     A.answer = (down) => (second.read(down.phy) ? 'NONE' : undefined);                         /* forwarders before v1.5 */
@@ -530,7 +530,7 @@ async function restart() {
     fact('the page counts on', page, (await daemon.json(`/v1/devices/${level.dev_eui}`)).fcnt_up);
     const was = await daemon.metrics();
     await A.hear(level.joinRequest(301));
-    fact('a DevNonce is remembered over the years', await until(async () => (await daemon.metrics()).drops.DROP_DEVNONCE === was.drops.DROP_DEVNONCE + 1, 1000));
+    fact('a DevNonce is remembered over the years', await until(async () => (await daemon.metrics()).drops.DROP_DEVNONCE === was.drops.DROP_DEVNONCE + 1, 5000));
     /* A session is long: counters turn over their low sixteen bits. */
     let f = level.fcnt - 1;
     while (f < 65530) { f = Math.min(f + 16384, 65534); await A.hear(level.up(Buffer.from([0x05, 0x21, 78]), { fcnt: f })); }
