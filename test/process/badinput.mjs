@@ -223,7 +223,7 @@ await run(async () => {
     if (!accept) throw new Error('no join-accept');
     device.takeAccept(accept.phy);
     await gateway.hear(device.up(Buffer.from('first'), { fopts: '09' }));
-    await until(async () => (await daemon.metrics()).hotaru_windows_open === 0, 2000, 20);
+    await until(async () => (await daemon.metrics()).hotaru_windows_open === 0, 8000, 20);
     const downs = gateway.downs.length;
     gateway.replies.length = 0;
     await headers();

@@ -178,12 +178,12 @@ async function scripts() {
     same('a JavaScript codec’s answer becomes an entity', e && [e.pumpStatus, e.snowfall, e.pressure, e.current, e.temperature, e.waterTable], ['on', true, 400.1, 15, -2.5, 3]);
     const before = await daemon.metrics();
     await B.hear(snow.up(Buffer.from([1, 2, 3])));
-    const why = await until(async () => (await daemon.metrics()).drops.DROP_CODEC > before.drops.DROP_CODEC, 3000, 50);
+    const why = await until(async () => (await daemon.metrics()).drops.DROP_CODEC > before.drops.DROP_CODEC, 8000, 50);
     fact('what the codec cannot read is counted', why);
     const told = await daemon.json(`/v1/devices/${snow.dev_eui}/why`);
     fact('and the device’s page says why', JSON.stringify(told).includes('expected 10'), told);
     await B.hear(quiet.up(Buffer.from('fe01', 'hex'), { fopts: '09' }));
-    const page = await until(async () => { const p = await daemon.json(`/v1/devices/${quiet.dev_eui}`); return p.state === 'works' && p; }, 2000, 30);
+    const page = await until(async () => { const p = await daemon.json(`/v1/devices/${quiet.dev_eui}`); return p.state === 'works' && p; }, 8000, 30);
     same('a device without a codec is heard all the same', page && [page.entity, page.values], [null, []]);
 }
 
@@ -348,10 +348,10 @@ async function personal() {
     where.writeInt32BE(1372345678, 4);
     where[8] = 77;
     await A.hear(bag.up(where, { fopts: '09' }));
-    const page = await until(async () => { const p = await daemon.json(`/v1/devices/${bag.dev_eui}`); return p.battery_pct === 77 && p; }, 2000, 30);
+    const page = await until(async () => { const p = await daemon.json(`/v1/devices/${bag.dev_eui}`); return p.battery_pct === 77 && p; }, 8000, 30);
     same('its battery is shown', page && page.battery_pct, 77);
     same('and nothing that it read', [page.personal, page.values, page.lat, page.lon, page.entity], [true, [], null, null, null]);
-    await until(() => uplinks.events.length, 1000);
+    await until(() => uplinks.events.length, 8000);
     same('the stream of uplinks says only that it spoke', uplinks.events.map((e) => [e.data.personal, e.data.gateway, e.data.rssi_dbm, e.data.fport]), [[true, null, null, null]]);
     same('there is no change to stream', change.events.length, 0);
     change.stop(), uplinks.stop();
@@ -398,25 +398,25 @@ async function streams() {
     same('server-sent events', [s.status, s.type.split(';')[0]], [200, 'text/event-stream']);
     const say = async (n) => { for (let i = 0; i < n; i++) await A.hear(level.up(Buffer.from([0x05, 0x10, 80]))); };
     await say(3);
-    await until(() => s.events.length === 3, 2000);
+    await until(() => s.events.length === 3, 8000);
     same('each uplink, as it is stored', s.events.map((e) => e.data.fcnt), [level.fcnt - 3, level.fcnt - 2, level.fcnt - 1]);
     fact('id and data agree, and rise', s.events.every((e, i) => Number(e.id) === e.data.id && (i === 0 || e.data.id > s.events[i - 1].data.id)));
     s.stop();
     await say(4);
     const middle = s.last;
     await s.start();
-    await until(() => s.events.length === 7, 2000);
+    await until(() => s.events.length === 7, 8000);
     same('with Last-Event-ID it goes on where it was: nothing lost, nothing twice', s.events.map((e) => e.data.fcnt), Array.from({ length: 7 }, (_, i) => level.fcnt - 7 + i));
     s.stop();
     const since = new Stream(daemon, `/v1/stream?kind=uplink&since=${middle}`);
     await since.start();
-    await until(() => since.events.length === 4, 2000);
+    await until(() => since.events.length === 4, 8000);
     same('since= is the same for those who cannot send headers', since.events.length, 4);
     since.stop();
     const change = new Stream(daemon, '/v1/stream');
     await change.start();
     await A.hear(level.up(Buffer.from([0x05, 0x11, 79])));
-    await until(() => change.events.length, 2000);
+    await until(() => change.events.length, 8000);
     const c = change.events[0];
     same('changes carry what changed', c && [c.event, c.data.entity, c.data.device, c.data.attrs.waterLevel.value, c.data.attrs.waterLevel.unit, c.data.attrs.batteryLevel.value],
         ['change', entityOf(level, 'WaterObserved'), level.dev_eui, 1.297, 'MTR', 79]);
@@ -424,7 +424,7 @@ async function streams() {
     same('a kind that does not exist', (await daemon.get('/v1/stream?kind=all')).status, 400);
     const many = await Promise.all(Array.from({ length: 40 }, () => new Stream(daemon, '/v1/stream?kind=uplink').start()));
     await A.hear(level.up(Buffer.from([0x05, 0x12, 79])));
-    await until(() => many.every((m) => m.events.length === 1), 2000);
+    await until(() => many.every((m) => m.events.length === 1), 8000);
     same('forty listeners hear the same', many.filter((m) => m.events.length === 1).length, 40);
     for (const m of many) m.stop();
 }
@@ -526,7 +526,7 @@ async function restart() {
     const x = await downFor(level, at);
     const older = Math.max(...downs().slice(0, at).map((d) => (d.phy[0] >> 5 === 1 ? null : level.read(d.phy))).filter(Boolean).map((f) => f.fcnt));
     fact('sessions go on, with counters that were never used', x && x.f.mic && x.f.fcnt > older, x && [x.f.fcnt, older]);
-    const page = await until(async () => { const p = await daemon.json(`/v1/devices/${level.dev_eui}`); return p.fcnt_up === before && p; }, 2000, 30);
+    const page = await until(async () => { const p = await daemon.json(`/v1/devices/${level.dev_eui}`); return p.fcnt_up === before && p; }, 8000, 30);
     fact('the page counts on', page, (await daemon.json(`/v1/devices/${level.dev_eui}`)).fcnt_up);
     const was = await daemon.metrics();
     await A.hear(level.joinRequest(301));
@@ -535,7 +535,7 @@ async function restart() {
     let f = level.fcnt - 1;
     while (f < 65530) { f = Math.min(f + 16384, 65534); await A.hear(level.up(Buffer.from([0x05, 0x21, 78]), { fcnt: f })); }
     for (let i = 0; i < 4; i++) await A.hear(level.up(Buffer.from([0x05, 0x22, 78]), { fcnt: ++f }));
-    same('FCnt 65535 is followed by 65536', (await until(async () => { const p = await daemon.json(`/v1/devices/${level.dev_eui}`); return p.fcnt_up === f && p; }, 2000, 30)).fcnt_up, 65538);
+    same('FCnt 65535 is followed by 65536', (await until(async () => { const p = await daemon.json(`/v1/devices/${level.dev_eui}`); return p.fcnt_up === f && p; }, 8000, 30)).fcnt_up, 65538);
 }
 
 await run(async () => {
