@@ -12,7 +12,7 @@ static const struct verb verbs[] = {
     { "sim",          verb_sim,     "--state DIR [--http URL] [--udp ADDR] [--speed N]", "the simulated city: gateways and devices over real UDP" },
     { "import",       verb_import,  "devices|gateways FILE.csv [--dry-run] [--http ADDR | --data DIR]", "register devices or gateways from CSV" },
     { "why",          verb_why,     "DEVEUI [--data DIR]", "why the last frames of a device were refused" },
-    { "decode",       verb_decode,  "HEX [--nwk KEY --app KEY [--fcnt N]] [--key APPKEY]", "explain a LoRaWAN frame" },
+    { "decode",       verb_decode,  "HEX [--keys NWKSKEY,APPSKEY [--fcnt N]] [--key APPKEY]", "explain a LoRaWAN frame" },
     { "drops",        verb_drops,   "", "every refusal and its words" },
     { "routes",       verb_routes,  "", "every HTTP route, who may call it, and what it does" },
     { "check",        verb_check,   "[-c FILE] [--name VALUE …]", "check the configuration and print it back" },

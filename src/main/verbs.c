@@ -295,7 +295,12 @@ static bool decode_words(struct verb_call *call, struct decode_keys *k, struct s
             i++, k->has_nwk = hex_read(k->nwk, 16, &n, value) && n == 16;
         else if (str_eq(word, S("--app")))
             i++, k->has_app = hex_read(k->app, 16, &n, value) && n == 16;
-        else if (str_eq(word, S("--key")))
+        else if (str_eq(word, S("--keys"))) {
+            struct str nwk = str_cut(&value, ',');
+            i++;
+            k->has_nwk = hex_read(k->nwk, 16, &n, nwk) && n == 16;
+            k->has_app = hex_read(k->app, 16, &n, value) && n == 16;
+        } else if (str_eq(word, S("--key")))
             i++, k->has_root = hex_read(k->root, 16, &n, value) && n == 16;
         else if (str_eq(word, S("--fcnt")))
             i++, k->has_fcnt = str_to_i64(&number, value) && number >= 0 && number <= UINT32_MAX, k->fcnt = (u32)number;
@@ -357,7 +362,7 @@ int verb_decode(struct verb_call *call)
     u8 phy[LORA_AIR_MAX];
     size_t n;
     if (!decode_words(call, &k, &hex))
-        return say(2, S("a frame in hexadecimal digits is needed"));
+        return say(2, S("a frame in hexadecimal digits is needed, and keys as --keys NWKSKEY,APPSKEY or --key APPKEY"));
     if (!hex_read(phy, sizeof phy, &n, hex))
         return say(2, S("these are not hexadecimal digits of at most 255 bytes"));
     struct text t = text_make(call->boot, 1 << 16);
