@@ -295,10 +295,8 @@ static struct str refusal_ja(struct str word)
 
 static struct str refusal_en(struct str word)
 {
-    for (enum drop d = PASS; d < DROP_KINDS; d++)
-        if (str_eq(str_z(drop_name(d)), word))
-            return str_z(drop_words(d));
-    return word;
+    enum drop d = drop_named(word);
+    return d == DROP_KINDS ? word : str_z(drop_words(d));
 }
 
 /* Columns: dev_eui, word, how many, first, last. Only the last ones of each device are kept. */

@@ -24,14 +24,6 @@ struct frame_row {
 };
 struct frame_rows { struct frame_row *row; size_t n, room; };
 
-static enum drop drop_named(struct str name)
-{
-    for (enum drop d = PASS; d < DROP_KINDS; d++)
-        if (str_eq(str_z(drop_name(d)), name))
-            return d;
-    return DROP_KINDS;
-}
-
 static struct str commands_words(struct arena *arena, struct bytes commands)
 {
     struct text t = text_make(arena, 4096);

@@ -157,16 +157,6 @@ bool bytes_eq(struct bytes a, struct bytes b)
     return str_eq(str_of(a), str_of(b));
 }
 
-bool bytes_eq_secret(struct bytes a, struct bytes b)
-{
-    u8 differ = 0;
-    if (a.n != b.n)
-        return false;
-    for (size_t i = 0; i < a.n; i++)
-        differ = (u8)(differ | (a.p[i] ^ b.p[i]));
-    return differ == 0;
-}
-
 /* ------------------------------------------------------------------ cursor */
 
 struct bytes cur_take(struct cur *c, size_t n)

@@ -82,8 +82,6 @@ bool str_to_double(double *out, struct str s);           /* whole string, JSON n
 bool str_is_utf8(struct str s);                          /* no overlong forms, no surrogates */
 
 bool bytes_eq(struct bytes a, struct bytes b);
-/* Same time whatever the contents: for MICs and tokens. */
-bool bytes_eq_secret(struct bytes a, struct bytes b);
 
 /* Big-endian and little-endian loads and stores; the caller owns the length. */
 static inline u16 get_u16be(const u8 *p) { return (u16)(p[0] << 8 | p[1]); }

@@ -18,20 +18,23 @@ const char *drop_words(enum drop drop)
     return (unsigned)drop < DROP_KINDS ? drops[drop].words : "no words for it";
 }
 
-static const struct { const char *sign, *words; } flags[] = {
-#define FLAG_WORDS(name, sign, words) [name] = { sign, words },
-    FLAGS(FLAG_WORDS)
-#undef FLAG_WORDS
+enum drop drop_named(struct str name)
+{
+    for (enum drop d = PASS; d < DROP_KINDS; d++)
+        if (str_eq(str_z(drops[d].name), name))
+            return d;
+    return DROP_KINDS;
+}
+
+static const char *const flags[] = {
+#define FLAG_SIGN(name, sign, words) [name] = sign,
+    FLAGS(FLAG_SIGN)
+#undef FLAG_SIGN
 };
 
 struct str flag_sign(enum flag flag)
 {
-    return str_z((unsigned)flag < FLAG_KINDS ? flags[flag].sign : "*");
-}
-
-const char *flag_words(enum flag flag)
-{
-    return (unsigned)flag < FLAG_KINDS ? flags[flag].words : "missing";
+    return str_z((unsigned)flag < FLAG_KINDS ? flags[flag] : "*");
 }
 
 struct str down_state_words(enum down_state state)

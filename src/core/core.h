@@ -60,6 +60,8 @@ enum drop {
 };
 const char *drop_name(enum drop drop);      /* "DROP_BAD_MIC" */
 const char *drop_words(enum drop drop);
+/* The refusal of that name, as the store keeps it; DROP_KINDS: none. */
+enum drop drop_named(struct str name);
 
 /* ------------------------------------------------------------------ noun 1: frame */
 
@@ -125,7 +127,6 @@ enum flag {
     FLAG_KINDS
 };
 struct str flag_sign(enum flag flag);
-const char *flag_words(enum flag flag);
 
 #define FIELDS_MAX 64
 struct field {

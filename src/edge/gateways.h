@@ -15,10 +15,9 @@
 
 struct gateways;
 
-/* `committed` is called after every commit of the door's, with what the outbox holds. */
 struct gateways *gateways_make(struct env *env, struct udp *udp);
 void gateways_close(struct gateways *g);
-/* Takes what has arrived. False: the store failed (env says how) and nothing was acknowledged. */
+/* Takes what has arrived, commits it, acknowledges it. Not OK: the store failed, and nothing was acknowledged. */
 enum err gateways_receive(struct gateways *g);
 /* Sends a downlink when its time comes; its outcome enters by mac_downlink_result. */
 void gateways_send(struct gateways *g, const struct downlink *downlink);

@@ -70,7 +70,6 @@ struct window {
     u8  kind, copies, heard;          /* heard: copies that came, also beyond COPIES_MAX */
     bool open, confirmed, link_check, device_time, adr_ack_req, rekey;
     u16 dev_nonce;
-    u32 copies_written;
     struct radio copy[COPIES_MAX];
 };
 

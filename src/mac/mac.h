@@ -50,7 +50,6 @@ void mac_undo(struct env *env);
 /* ------------------------------------------------------------------ gateways */
 #define MAC_NONE UINT32_MAX
 u32  mac_gateway(const struct mac *mac, u64 eui);                  /* index, or MAC_NONE */
-u64  mac_gateway_eui(const struct mac *mac, u32 index);
 const struct lora_region *mac_gateway_region(const struct mac *mac, u32 index);
 u32  mac_gateway_count(const struct mac *mac);
 /* Something was heard of it: counts for its page. air_us 0: no frame. */

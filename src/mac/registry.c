@@ -204,11 +204,6 @@ u32 mac_gateway(const struct mac *mac, u64 eui)
     return map_get(&mac->by_gateway, eui);
 }
 
-u64 mac_gateway_eui(const struct mac *mac, u32 index)
-{
-    return mac->gateways[index].eui;
-}
-
 const struct lora_region *mac_gateway_region(const struct mac *mac, u32 index)
 {
     return mac->gateways[index].region;

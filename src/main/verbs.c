@@ -232,10 +232,8 @@ int verb_why(struct verb_call *call)
         db_bind_i64(q, 1, (i64)get_u64be(eui));
         for (; db_step(q) == OK; rows++) {
             struct str word = str_copy(call->boot, db_str(q, 1));
-            const char *words = "";
-            for (enum drop d = PASS; d < DROP_KINDS; d++)
-                if (str_eq(word, str_z(drop_name(d))))
-                    words = drop_words(d);
+            enum drop drop = drop_named(word);
+            const char *words = drop == DROP_KINDS ? "" : drop_words(drop);
             printf("%.*s  %-20.*s %s  (gateway %016llx; %.*s)\n", STR(wall_str(call->boot, (struct wall){ db_i64(q, 0) })),
                    STR(word), words, (unsigned long long)db_i64(q, 2), STR(db_str(q, 3)));
         }

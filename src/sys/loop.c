@@ -82,11 +82,6 @@ void loop_timer_at(struct loop_timer *t, struct mono when)
     need(uv_timer_start(&t->uv, timed, us <= 0 ? 0 : (u64)((us + 999) / 1000), 0), "timer");
 }
 
-void loop_timer_off(struct loop_timer *t)
-{
-    (void)uv_timer_stop(&t->uv);
-}
-
 static void woken(uv_async_t *uv)
 {
     struct loop_wake *w = uv->data;

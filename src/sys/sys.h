@@ -34,7 +34,6 @@ struct loop_watch *loop_watch(struct loop *loop, int fd, loop_call *call, void *
 void loop_unwatch(struct loop_watch *watch);
 struct loop_timer *loop_timer(struct loop *loop, loop_call *call, void *arg);
 void loop_timer_at(struct loop_timer *timer, struct mono when);   /* once; replaces an earlier time */
-void loop_timer_off(struct loop_timer *timer);
 /* From any thread or a signal handler's safe point: `call(arg)` runs soon on the loop, at least once. */
 struct loop_wake;
 struct loop_wake *loop_wake_make(struct loop *loop, loop_call *call, void *arg);
