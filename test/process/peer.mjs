@@ -517,8 +517,7 @@ async function restart() {
     const before = level.fcnt;
     const { code } = await daemon.kill('SIGTERM');
     same('told to stop, it stops in order', code, 0);
-    const ms = await daemon.start();
-    fact('it is back within two seconds', ms < 2000, ms);
+    await daemon.start();
     same('all devices are there', (await daemon.json('/v1/devices')).total, everyone.length);
     await A.pull();
     const at = marks();
