@@ -13,15 +13,7 @@
 #include "db/inside.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
-#include <stdio.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 enum {
     RESERVE_BYTES = 64 << 20,
@@ -36,8 +28,8 @@ enum {
 struct sqlite {
     struct db    db;
     sqlite3     *handle;
-    int          lock;               /* of hotaru.lock, or -1 */
-    const char  *wal_path, *reserve_path;
+    struct sys_lock *lock;           /* of hotaru.lock, or NULL */
+    const char  *folder, *wal_path, *reserve_path;
     sqlite3_stmt *begin, *commit, *rollback;
     int          wal_pages;          /* in the log after the last commit */
     int          wal_pages_done;     /* of them in the database file already */
@@ -268,32 +260,23 @@ static enum err checkpoint(struct sqlite *s, int kind)
 /* 64 MiB, or less of a small disk; allocated, not only promised. */
 static void keep_reserve(struct sqlite *s)
 {
-    struct statvfs disk;
-    struct stat    file;
-
-    if (stat(s->reserve_path, &file) == 0 && file.st_size > 0)
+    i64 room, has = 0;
+    if ((sys_file_size(&has, s->reserve_path) && has > 0) || !sys_folder_room(&room, s->folder))
         return;
-    int fd = open(s->reserve_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return;
-    if (fstatvfs(fd, &disk) == 0) {
-        u64 room = (u64)disk.f_bavail * disk.f_frsize;
-        u64 wanted = MIN((u64)RESERVE_BYTES, room / 8);
-        /* After it was given away once, it comes back when there is plenty again. */
-        bool plenty = !s->reserve_released || room > (u64)4 * RESERVE_BYTES;
-        if (plenty && wanted > 0 && posix_fallocate(fd, 0, (off_t)wanted) != 0)
-            log_line(LOG_WARN, "store reserve=none words=\"no room for the reserve file\"");
-    }
-    close(fd);
+    i64 wanted = MIN((i64)RESERVE_BYTES, room / 8);
+    /* After it was given away once, it comes back when there is plenty again. */
+    bool plenty = !s->reserve_released || room > (i64)4 * RESERVE_BYTES;
+    if (plenty && wanted > 0 && !sys_file_reserve(s->reserve_path, wanted))
+        log_line(LOG_WARN, "store reserve=none words=\"no room for the reserve file\"");
 }
 
 static enum err idle(struct db *db, i64 wal_bytes_max)
 {
     struct sqlite *s = body(db);
-    struct stat    wal;
+    i64 wal_bytes;
 
     keep_reserve(s);
-    if (stat(s->wal_path, &wal) == 0 && wal.st_size > wal_bytes_max)
+    if (sys_file_size(&wal_bytes, s->wal_path) && wal_bytes > wal_bytes_max)
         return checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
     if (s->wal_pages - s->wal_pages_done < CHECKPOINT_PAGES)
         return OK;
@@ -306,7 +289,7 @@ static void release_reserve(struct db *db)
     if (db->mode != DB_WRITER || s->reserve_released)
         return;
     s->reserve_released = true;
-    if (truncate(s->reserve_path, 0) == 0)
+    if (sys_file_reserve(s->reserve_path, 0))
         log_line(LOG_WARN, "store reserve=released");
 }
 
@@ -332,43 +315,19 @@ static void close_sqlite(struct db *db)
         (void)checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
     int rc = sqlite3_close(s->handle);
     assert(rc == SQLITE_OK);
-    if (s->lock >= 0)
-        close(s->lock);                      /* and with it the lock */
-}
-
-/* The write-ahead log needs shared memory between the processes: no network file system has it. */
-static bool is_remote(const char *folder)
-{
-    static const u32 remote[] = { 0x6969 /* NFS */, 0x517B /* SMB */, 0xFF534D42 /* CIFS */,
-                                  0xFE534D42 /* SMB2 */, 0x00C36400 /* Ceph */, 0x5346414F /* AFS */ };
-    struct statfs fs;
-    if (statfs(folder, &fs) != 0)
-        return false;
-    for (size_t i = 0; i < COUNT(remote); i++)
-        if ((u32)fs.f_type == remote[i])
-            return true;
-    return false;
+    if (s->lock)
+        sys_unlock_file(s->lock);
 }
 
 static enum err take_lock(struct sqlite *s, const char *path, struct str *why, struct arena *arena)
 {
-    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (s->lock < 0) {
-        *why = str_fmt(arena, "%s cannot be opened: %s", path, strerror(errno));
-        return errno == EACCES || errno == EROFS ? ERR_DENIED : ERR_IO;
-    }
-    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
-        char    text[32];
-        ssize_t n = pread(s->lock, text, sizeof text, 0);
-        struct str pid = str_trim((struct str){ text, (size_t)MAX(n, 0) });
-        *why =
-            str_fmt(arena, "the store is being written by another hotaru (process %.*s)", STR(pid));
-        return ERR_CONFLICT;
-    }
-    struct str pid = str_fmt(arena, "%ld\n", (long)getpid());
-    if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, pid.p, pid.n, 0) < 0)
-        (void)0;                             /* only words for people; the lock itself holds */
-    return OK;
+    struct str holder = S("");
+    enum err   err = sys_lock_file(&s->lock, path, &holder, arena);
+    if (err == ERR_CONFLICT)
+        *why = str_fmt(arena, "the store is being written by another hotaru (process %.*s)", STR(holder));
+    else if (err)
+        *why = str_fmt(arena, "%s cannot be opened", path);
+    return err;
 }
 
 /* The first value of a PRAGMA, as text. */
@@ -498,9 +457,9 @@ static enum err open_file(struct sqlite *s, const char *path, struct str *why, s
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
                 | SQLITE_OPEN_EXRESCODE | (s->db.mode == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
-    struct stat file;
+    i64 bytes;
 
-    if (s->db.mode == DB_READER && stat(path, &file) != 0) {
+    if (s->db.mode == DB_READER && !sys_file_size(&bytes, path)) {
         *why = str_fmt(arena, "there is no store at %s yet", path);
         return ERR_NOT_FOUND;
     }
@@ -519,18 +478,18 @@ enum err sqlite_open(struct db **out, struct str where, enum db_mode mode, struc
     struct sqlite *s = boot_take(sizeof *s);
     enum err       err = OK;
 
-    s->lock = -1;
     s->db.body = &sqlite_body;
     s->db.mode = mode;
     s->db.arena = arena_make(16 << 10);
-    const char *folder = str_copy(&s->db.arena, where).p;
+    const char *folder = s->folder = str_copy(&s->db.arena, where).p;
     const char *path = str_fmt(&s->db.arena, "%s/hotaru.db", folder).p;
     s->wal_path = str_fmt(&s->db.arena, "%s-wal", path).p;
     s->reserve_path = str_fmt(&s->db.arena, "%s/hotaru.reserve", folder).p;
 
     if (mode == DB_WRITER && (err = sys_folder_make(folder)))
         *why = str_fmt(arena, "the folder %s cannot be made", folder);
-    if (!err && is_remote(folder)) {
+    /* The write-ahead log needs shared memory between the processes: no network file system has it. */
+    if (!err && sys_folder_is_remote(folder)) {
         *why = str_fmt(arena, "%s lies on a network file system; the store needs a local disk",
                        folder);
         err = ERR_UNSUPPORTED;

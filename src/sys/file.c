@@ -7,7 +7,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static bool read_whole(int fd, u8 *p, size_t n)
@@ -101,4 +104,75 @@ enum err sys_folder_make(const char *path)
     }
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? OK : ERR_IO;
+}
+
+bool sys_file_size(i64 *bytes, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return false;
+    *bytes = st.st_size;
+    return true;
+}
+
+bool sys_file_reserve(const char *path, i64 bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    bool good = bytes > 0 ? posix_fallocate(fd, 0, (off_t)bytes) == 0 : ftruncate(fd, 0) == 0;
+    (void)close(fd);
+    return good;
+}
+
+bool sys_folder_room(i64 *bytes, const char *path)
+{
+    struct statvfs disk;
+    if (statvfs(path, &disk) != 0)
+        return false;
+    *bytes = (i64)disk.f_bavail * (i64)disk.f_frsize;
+    return true;
+}
+
+bool sys_folder_is_remote(const char *path)
+{
+    static const u32 remote[] = { 0x6969 /* NFS */, 0x517B /* SMB */, 0xFF534D42 /* CIFS */, 0xFE534D42 /* SMB2 */,
+                                  0x00C36400 /* Ceph */, 0x5346414F /* AFS */ };
+    struct statfs fs;
+    if (statfs(path, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < COUNT(remote); i++)
+        if ((u32)fs.f_type == remote[i])
+            return true;
+    return false;
+}
+
+/* ------------------------------------------------------------------ lock files */
+
+struct sys_lock { int fd; };
+
+enum err sys_lock_file(struct sys_lock **out, const char *path, struct str *holder, struct arena *arena)
+{
+    char text[32];
+    int  fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EACCES || errno == EROFS ? ERR_DENIED : ERR_IO;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t n = pread(fd, text, sizeof text, 0);
+        *holder   = str_copy(arena, str_trim((struct str){ text, (size_t)MAX(n, 0) }));
+        (void)close(fd);
+        return ERR_CONFLICT;
+    }
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) < 0)
+        (void)0;                             /* only words for people; the lock itself holds */
+    *out       = boot_take(sizeof **out);
+    (*out)->fd = fd;
+    return OK;
+}
+
+void sys_unlock_file(struct sys_lock *lock)
+{
+    (void)close(lock->fd);                   /* and with it the lock */
+    boot_release(lock);
 }

@@ -19,6 +19,16 @@ enum err sys_file_read(struct bytes *out, const char *path, size_t max, struct a
 /* Written beside, synced, renamed, folder synced: there is the old file or the new one, never half. */
 enum err sys_file_write(const char *path, struct bytes content, int mode);
 enum err sys_folder_make(const char *path);            /* with its parents, mode 0700 for the last; OK when there */
+bool     sys_file_size(i64 *bytes, const char *path);  /* false: there is no such file */
+/* Exists afterwards with that many bytes, allocated, not only promised: false when there is no room. 0: emptied. */
+bool     sys_file_reserve(const char *path, i64 bytes);
+bool     sys_folder_room(i64 *bytes, const char *path);   /* what an ordinary user may still write there */
+bool     sys_folder_is_remote(const char *path);          /* a network file system */
+/* Holds the lock file of that path for this process until sys_unlock or its death. ERR_CONFLICT: another
+ * has it, *holder is what that one wrote (its number); ERR_DENIED, ERR_IO. */
+struct sys_lock;
+enum err sys_lock_file(struct sys_lock **out, const char *path, struct str *holder, struct arena *arena);
+void     sys_unlock_file(struct sys_lock *lock);
 
 /* ------------------------------------------------------------------ loop */
 struct loop;
