@@ -75,6 +75,9 @@ bool sim_air_launch(struct sim *s, const struct flight *f)
         return false;
     s->flights[i]      = *f;
     s->flights[i].used = true;
+    s->flights_n       = MAX(s->flights_n, i + 1);
+    if (s->launched)
+        s->launched(s->launched_of, &s->flights[i]);
     sim_agenda_put(&s->agenda, f->end, EVENT_FLIGHT_END, i, 0);
     if (!f->up)
         lock_on(s, f, i);
@@ -84,7 +87,7 @@ bool sim_air_launch(struct sim *s, const struct flight *f)
 /* ARIB STD-T108: a device that hears -80 dBm on its channel waits. So it does at a full table. */
 bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mono now)
 {
-    for (u32 i = 0; i < FLIGHTS; i++) {
+    for (u32 i = 0; i < s->flights_n; i++) {
         const struct flight *f = &s->flights[i];
         if (!f->used || f->hz != hz || !mono_before(now, f->end) || mono_before(now, f->start))
             continue;
@@ -100,7 +103,7 @@ bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mo
 static bool gateway_was_sending(const struct sim *s, const struct gateway *g,
                                 const struct flight *f)
 {
-    for (u32 i = 0; i < FLIGHTS; i++) {
+    for (u32 i = 0; i < s->flights_n; i++) {
         const struct flight *o = &s->flights[i];
         if (o->used && !o->up && o->who == g->index && overlaps(o, f))
             return true;
@@ -111,7 +114,7 @@ static bool gateway_was_sending(const struct sim *s, const struct gateway *g,
 static bool drowned_at_gateway(const struct sim *s, const struct gateway *g, const struct flight *f,
                                double dbm)
 {
-    for (u32 i = 0; i < FLIGHTS; i++) {
+    for (u32 i = 0; i < s->flights_n; i++) {
         const struct flight *o = &s->flights[i];
         if (o != f && o->used && o->up && o->hz == f->hz && o->sf == f->sf && overlaps(o, f) &&
             !sim_radio_captures(dbm, to_gateway(s, o, g)))
@@ -209,7 +212,7 @@ static void land_up(struct sim *s, const struct flight *f)
 static bool drowned_at_device(const struct sim *s, const struct device *d, const struct flight *f,
                               double dbm)
 {
-    for (u32 i = 0; i < FLIGHTS; i++) {
+    for (u32 i = 0; i < s->flights_n; i++) {
         const struct flight *o = &s->flights[i];
         if (o != f && o->used && !o->up && o->hz == f->hz && o->sf == f->sf && overlaps(o, f) &&
             !sim_radio_captures(dbm, to_device(s, o, d)))

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The gateways' sockets, two each as in Semtech's forwarder: PUSH_DATA goes out of one port,
- * PULL_DATA out of another, and downlinks come back to the second. The sockets are
- * not connected: when no one listens there, a forwarder in the field hears of no refusal either.
+ * What gateways say and are told, by two sockets each as in Semtech's forwarder: PUSH_DATA goes out
+ * of one port, PULL_DATA out of another, and downlinks come back to the second.
  *
  *     | 2 | token 2 | 0 PUSH_DATA | EUI 8 | JSON |      | 2 | token 2 | 1 PUSH_ACK |
  *     | 2 | token 2 | 2 PULL_DATA | EUI 8 |             | 2 | token 2 | 4 PULL_ACK |
@@ -12,9 +11,6 @@
 
 #include "wire/json.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 enum { PROTOCOL = 2, PUSH_DATA = 0, PUSH_ACK, PULL_DATA, PULL_RESP, PULL_ACK, TX_ACK, HEAD = 12 };
 
 #define PULL_MIN_S  5.0
@@ -22,31 +18,12 @@ enum { PROTOCOL = 2, PUSH_DATA = 0, PUSH_ACK, PULL_DATA, PULL_RESP, PULL_ACK, TX
 #define STAT_S      30.0
 #define SILENCE_S   170.0            /* between two gateways that go silent, on average */
 
-struct socket { struct sim *sim; u32 gateway; int fd; bool pull; };
-
 static void later(struct sim *s, struct mono now, double in_s, enum event_kind kind, u32 who)
 {
     sim_agenda_put(&s->agenda, mono_after(now, (i64)(in_s * (double)US_PER_S)), kind, who, 0);
 }
 
-bool sim_door_server(struct address *out, struct str text)
-{
-    static const u8 any[4] = { 0 }, here[4] = { 127, 0, 0, 1 };
-    if (!address_read(out, text) || out->family != 4 || out->port == 0)
-        return false;
-    if (memcmp(out->ip, any, sizeof any) == 0)
-        memcpy(out->ip, here, sizeof here);
-    return true;
-}
-
-static struct sockaddr_in server_of(const struct sim *s)
-{
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(s->server.port) };
-    memcpy(&to.sin_addr, s->server.ip, 4);
-    return to;
-}
-
-static void transmit(struct sim *s, const struct gateway *g, int fd, u8 id, u16 token,
+static void transmit(struct sim *s, const struct gateway *g, bool pull, u8 id, u16 token,
                      struct str body)
 {
     size_t n = HEAD + body.n;
@@ -57,8 +34,7 @@ static void transmit(struct sim *s, const struct gateway *g, int fd, u8 id, u16 
     put_u64be(p + 4, g->eui);
     if (body.n)
         memcpy(p + HEAD, body.p, body.n);
-    struct sockaddr_in to = server_of(s);
-    (void)!sendto(fd, p, n, 0, (struct sockaddr *)&to, sizeof to);
+    sim_socket_send(s, g, pull, (struct bytes){ p, n });
 }
 
 static void push(struct sim *s, struct gateway *g, struct str body)
@@ -67,9 +43,9 @@ static void push(struct sim *s, struct gateway *g, struct str body)
     g->tokens[g->pushed % TOKENS] = token;
     g->pushed++;
     s->tally.pushed++;
-    transmit(s, g, g->push_fd, PUSH_DATA, token, body);
+    transmit(s, g, false, PUSH_DATA, token, body);
     if (sim_chance_unit(&s->chance) < 0.002)             /* some networks deliver twice */
-        transmit(s, g, g->push_fd, PUSH_DATA, token, body);
+        transmit(s, g, false, PUSH_DATA, token, body);
 }
 
 void sim_door_heard(struct sim *s, struct gateway *g, const struct reception *r)
@@ -102,7 +78,7 @@ static void tx_ack(struct sim *s, const struct gateway *g, u16 token, const char
     struct str body = *error  ? str_fmt(&s->event, "{\"txpk_ack\":{\"error\":\"%s\"}}", error)
                       : spare ? S("")
                               : S("{\"txpk_ack\":{\"error\":\"NONE\"}}");
-    transmit(s, g, g->pull_fd, TX_ACK, token, body);
+    transmit(s, g, true, TX_ACK, token, body);
 }
 
 static void pull_resp(struct sim *s, struct gateway *g, u16 token, struct bytes body,
@@ -178,7 +154,7 @@ static void emit(struct sim *s, u32 index, struct mono now)
 static void pull_data(struct sim *s, struct gateway *g, struct mono now)
 {
     if (sim_gateway_works(g, now))
-        transmit(s, g, g->pull_fd, PULL_DATA, (u16)sim_chance_next(&s->chance), S(""));
+        transmit(s, g, true, PULL_DATA, (u16)sim_chance_next(&s->chance), S(""));
     later(s, now, sim_chance_between(&s->chance, PULL_MIN_S, PULL_MAX_S), EVENT_GATEWAY_PULL,
           g->index);
 }
@@ -215,50 +191,25 @@ void sim_door_turn(struct sim *s, const struct event *e)
     }
 }
 
-/* ------------------------------------------------------------------ sockets */
+/* ------------------------------------------------------------------ what comes back */
 
-static void readable(void *arg)
+void sim_door_receive(struct sim *s, struct gateway *g, bool pull, struct bytes datagram, struct mono now)
 {
-    const struct socket *socket = arg;
-    struct sim     *s = socket->sim;
-    struct gateway *g = &s->gateways[socket->gateway];
-    u8 room[4096];
-    struct sockaddr_in server = server_of(s), from;
-    socklen_t from_n = sizeof from;
-    for (ssize_t n; (n = recvfrom(socket->fd, room, sizeof room, 0, (struct sockaddr *)&from,
-                                  &from_n)) > 0;) {
-        if (n < 4 || room[0] != PROTOCOL || from.sin_port != server.sin_port ||
-            from.sin_addr.s_addr != server.sin_addr.s_addr)
-            continue;
-        struct arena mark = s->event;
-        u16 token = get_u16be(room + 1);
-        if (room[3] == PUSH_ACK && !socket->pull)
-            acked(s, g, token);
-        if (room[3] == PULL_RESP && socket->pull)
-            pull_resp(s, g, token, (struct bytes){ room + 4, (size_t)n - 4 }, sys_now());
-        s->event = mark;
-    }
-    sim_run_due(s);
-}
-
-static int open_one(struct sim *s, u32 gateway, bool pull)
-{
-    struct sockaddr_in any = { .sin_family = AF_INET };
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) != 0)
-        die("no socket for gateway %u: see ulimit -n", gateway);
-    struct socket *socket = arena_new(&s->boot, struct socket);
-    *socket = (struct socket){ s, gateway, fd, pull };
-    (void)loop_watch(s->loop, fd, readable, socket);
-    return fd;
+    if (datagram.n < 4 || datagram.p[0] != PROTOCOL)
+        return;
+    struct arena mark = s->event;
+    u16 token = get_u16be(datagram.p + 1);
+    if (datagram.p[3] == PUSH_ACK && !pull)
+        acked(s, g, token);
+    if (datagram.p[3] == PULL_RESP && pull)
+        pull_resp(s, g, token, (struct bytes){ datagram.p + 4, datagram.n - 4 }, now);
+    s->event = mark;
 }
 
 void sim_door_open(struct sim *s)
 {
     for (u32 i = 0; i < s->gateways_n; i++) {
-        struct gateway *g = &s->gateways[i];
-        g->push_fd = open_one(s, i, false);
-        g->pull_fd = open_one(s, i, true);
+        sim_socket_open(s, &s->gateways[i]);
         later(s, s->started, sim_chance_between(&s->chance, 0, 2), EVENT_GATEWAY_PULL, i);
         later(s, s->started, sim_chance_between(&s->chance, 2, STAT_S), EVENT_GATEWAY_STAT, i);
     }

@@ -231,7 +231,7 @@ struct sim {
     struct agenda  agenda;
     struct gateway *gateways; u32 gateways_n;
     struct device  *devices;  u32 devices_n;
-    struct flight  flights[FLIGHTS];
+    struct flight  flights[FLIGHTS]; u32 flights_n;      /* so many were ever used */
     struct parcel  parcels[PARCELS];
     struct tally   tally, told;             /* now; at the last report */
     struct loop   *loop;
@@ -239,6 +239,8 @@ struct sim {
     struct address server;
     int            keep_fd;
     struct mono    started, told_at;
+    void (*launched)(void *of, const struct flight *f);   /* who wants to know what goes on the air, or NULL */
+    void *launched_of;
 };
 
 void sim_place_gateways(struct sim *s);
@@ -254,9 +256,18 @@ void sim_turn_heard(struct sim *s, struct device *d, const struct flight *f, dou
 void sim_turn_changes(struct sim *s, struct mono now);
 void sim_turn_send_at(struct sim *s, struct device *d, struct mono at);
 void sim_run_due(struct sim *s);    /* carries out what is due, sets the timer */
-/* Where the daemon listens, as its own setting says it: 0.0.0.0 is this machine. */
+#define REPORT_EVERY_US (10 * US_PER_S)
+void sim_carry_out(struct sim *s, const struct event *e);      /* run.c: one entry of the agenda */
+void sim_switch_on(struct sim *s);    /* puts the first entries of devices and sky on the agenda */
+void sim_report(struct sim *s, struct mono now);
+void sim_door_open(struct sim *s);    /* sockets and first entries of all gateways */
+/* a datagram has come back to that gateway's socket */
+void sim_door_receive(struct sim *s, struct gateway *g, bool pull, struct bytes datagram,
+                      struct mono now);
+/* socket.c: where the daemon listens, as its own setting says it: 0.0.0.0 is this machine. */
 bool sim_door_server(struct address *out, struct str text);
-void sim_door_open(struct sim *s);    /* sockets of all gateways */
+void sim_socket_open(struct sim *s, struct gateway *g);
+void sim_socket_send(struct sim *s, const struct gateway *g, bool pull, struct bytes datagram);
 void sim_door_turn(struct sim *s, const struct event *e);                 /* a gateway's turn */
 void sim_door_heard(struct sim *s, struct gateway *g, const struct reception *r);
 static inline bool sim_gateway_works(const struct gateway *g, struct mono now)

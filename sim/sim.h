@@ -7,7 +7,7 @@
  * real Semtech UDP to whoever listens, and a world behind the readings. It includes no stage of the
  * daemon.
  *
- *   sim.c      the options, and one loop over what happens next
+ *   sim.c      the options, and one loop                   run.c  carries out what happens next
  *   place.c    the city: outline, schools, rivers; where gateways and devices stand
  *   world.c    seeded chance and the world's clock         sky.c   rain, snow, temperature
  *   river.c    levels along the rivers                     snow.c  the snow-melting pumps
@@ -15,7 +15,7 @@
  *   device.c   a LoRaWAN 1.0.3 class A device              command.c  its MAC commands
  *   turn.c     when a device sends, repeats, joins         agenda.c   what happens next
  *   radio.c    who hears whom                              air.c   what is on the air now
- *   gateway.c  a packet forwarder, door.c its sockets      jit.c   its queue of downlinks
+ *   gateway.c, door.c  a packet forwarder, socket.c its sockets   jit.c  its queue of downlinks
  *   keep.c     what a restart must remember                enrol.c lists for the daemon, http.c
  *   load.c     a load of frames for the benches            watch.c what comes out of the stream
  */
