@@ -7,10 +7,14 @@ endif
 V       := build
 VERSION := $(shell cat VERSION)
 FLOORS  := $(shell sed -n 's/^\([a-z]*\):.*/\1/p' FLOORS)
-SRC     := $(foreach f,$(filter-out sim,$(FLOORS)),$(sort $(wildcard src/$f/*.c))) $(sort $(wildcard sim/*.c))
+SRC     := $(foreach f,$(filter-out sim box,$(FLOORS)),$(sort $(wildcard src/$f/*.c))) $(sort $(wildcard sim/*.c))
 TESTS   := $(filter %_test.c src/base/test.c,$(SRC))
 PARTS   := $(filter-out $(TESTS),$(SRC))
 MAIN    := src/main/main.c
+# The box is the second body of these.
+BODIES  := $(addprefix src/,sys/clock.c sys/file.c sys/loop.c sys/udp.c edge/http.c edge/codec_child.c edge/codec_worker.c \
+           main/main.c main/verbs.c main/client.c) $(addprefix sim/,sim.c socket.c keep.c load.c watch.c http.c)
+BOX     := $(sort $(wildcard box/*.c))
 EMBED   := $(sort $(shell find schema data portal/dist -type f ! -name '*.md' ! -name '.*' 2>/dev/null))
 PKGS    := libuv libmicrohttpd sqlite3 libpq libcrypto libseccomp
 CFLAGS  ?= -O2 -g
@@ -34,6 +38,11 @@ $V/hotaru: $(call obj,$(PARTS)) $V/embedded.o
 $V/unit: $(call obj,$(filter-out $(MAIN),$(PARTS)) $(TESTS)) $V/embedded.o $V/hotaru
 	@echo "  ld $@"
 	@$(CC) $(CFLAGS) $(SAN) -o $@ $(filter %.o,$^) $(LIBS)
+
+# The city in a box: the daemon's own objects under another clock, disk and network.
+$V/city: $(call obj,$(filter-out $(BODIES),$(PARTS)) $(filter-out %_test.c,$(BOX))) $V/embedded.o
+	@echo "  ld $@"
+	@$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 $V/o/%_test.o: ALL += -DHOTARU_SOURCE='"$(CURDIR)"' -DHOTARU_BUILD='"$(CURDIR)/$V"'
 $V/o/%.o: %.c Makefile VERSION

@@ -43,12 +43,6 @@
 #define FORGIVE_US      (3600 * US_PER_S)   /* this long without a kill and the count starts anew */
 #define NO_PLACE        UINT16_MAX
 
-static const struct { const char *name, *words; } refusals[] = {
-#define REFUSAL_ROW(name, words) [name] = { #name, words },
-    CODEC_REFUSALS(REFUSAL_ROW)
-#undef REFUSAL_ROW
-};
-
 struct call {
     u64 id;
     u32 codec;
@@ -94,18 +88,6 @@ struct codec_child {
 
 /* The blocking form's answer, taken out of the stream. */
 struct await { u64 id; bool done; struct arena *arena; struct codec_answer answer; };
-
-const char *codec_refusal_name(enum codec_refusal refusal)
-{
-    assert(refusal < COUNT(refusals));
-    return refusals[refusal].name;
-}
-
-const char *codec_refusal_words(enum codec_refusal refusal)
-{
-    assert(refusal < COUNT(refusals));
-    return refusals[refusal].words;
-}
 
 /* ------------------------------------------------------------------ the child's life */
 

@@ -96,12 +96,6 @@ struct str http_header(const struct http_request *rq, struct str name)
     return (struct str){ value, n };
 }
 
-void http_answer_header(struct http_answer *a, struct str name, struct str value)
-{
-    assert(a->headers_n < HTTP_HEADERS_MAX);
-    a->headers[a->headers_n++] = (struct http_header){ name, value };
-}
-
 /* ------------------------------------------------------------------ streams */
 
 static ssize_t stream_read(void *arg, uint64_t pos, char *out, size_t room)
