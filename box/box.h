@@ -54,6 +54,7 @@ void box_wait(i64 us);
 void box_time_begin(struct box *b);
 /* The loop of a life that has ended. Gives back all loops, timers, watches and wakes. */
 void box_loop_end(void);
+void box_loop_signal(void);              /* SIGTERM */
 /* Wakes the daemon's watch on that descriptor (a number of the box's own making) at that time. */
 void box_readable(int fd, struct mono at);
 
@@ -148,6 +149,8 @@ void judge_emitted(u32 gateway, const struct parcel *p, struct mono at);
 /* After each step: what is cheap. At ends of lives, now and then, and at the end: the whole store. */
 void judge_step(void);
 void judge_whole(void);
+/* Near the end, the city rests and the daemon lives: everything must be in its place. Called by the agenda. */
+void judge_rest(void *arg, i64 number);
 /* Device power cuts, key changes: sessions the judge shall expect no more. */
 struct judge_table { u64 acknowledged, stored, delivered, duplicated, reused, repeated_nonces, late_downlinks, downlinks, joins; };
 struct judge_table judge_table(void);
@@ -159,6 +162,7 @@ struct plan {
     double hours;
     u32    gateways, devices;
     double interval_scale;      /* real interval / interval of the profile */
+    bool   faults;              /* things go wrong */
     struct arena *arena;
 };
 /* Builds s->gateways, s->devices and their keys from the plan's seed, enrols them by HTTP, plans its faults. */
@@ -179,6 +183,9 @@ struct box {
     struct wall  wall_begin;
     u32    life;                /* 1, 2, …; 0: none yet */
     bool   alive, dead, over;   /* serve() runs; it has been cut; time is over */
+    bool   stopping;            /* it was told to stop */
+    bool   outside;             /* the city's agenda is being carried out: clocks are the city's */
+    bool   quiet;               /* the city rests: only the daemon and what is on its way go on */
     u32    cut_in;              /* boundaries until the cut; 0: none is planned */
     enum cut cut;
     i64    down_us;             /* how long until the next start */
