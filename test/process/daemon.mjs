@@ -14,7 +14,7 @@ import { fatal } from './facts.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 export const ROOT = path.resolve(HERE, '../..');
-const PROGRAM = process.env.HOTARU || path.join(ROOT, 'build/hotaru');
+export const PROGRAM = process.env.HOTARU || path.join(ROOT, 'build/hotaru');
 
 const folders = new Set(), running = new Set();
 process.on('exit', () => {
@@ -32,8 +32,9 @@ export function folder(prefix = 'hotaru-test-') {
 const port = () => 20000 + Math.floor(Math.random() * 12000);
 
 export class Daemon {
-    constructor({ dir = folder(), dev = true, args = [], address = '127.0.0.1' } = {}) {
-        Object.assign(this, { dir, dev, args, address, httpPort: port(), udpPort: port(), child: null, log: '' });
+    /* `env` stands beside the environment of this process. */
+    constructor({ dir = folder(), dev = true, args = [], address = '127.0.0.1', env = {} } = {}) {
+        Object.assign(this, { dir, dev, args, address, env, httpPort: port(), udpPort: port(), child: null, log: '' });
         this.agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
     }
 
@@ -54,7 +55,8 @@ export class Daemon {
         this.log = '';
         this.agent.destroy();
         const child = spawn(PROGRAM, ['serve', '--data', this.dir, '--http', `${this.address}:${this.httpPort}`,
-            '--udp', `${this.address}:${this.udpPort}`, ...(this.dev ? ['--dev'] : []), ...this.args], { stdio: ['ignore', 'pipe', 'pipe'] });
+            '--udp', `${this.address}:${this.udpPort}`, ...(this.dev ? ['--dev'] : []), ...this.args],
+            { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
         this.child = child;
         running.add(child);
         this.exited = new Promise((done) => child.once('exit', (code, signal) => {
@@ -79,7 +81,7 @@ export class Daemon {
 
     /* The process is gone when this returns; its codec child too, or it is named. */
     async kill(signal = 'SIGKILL') {
-        if (!this.child || this.child.exitCode !== null) return null;
+        if (!this.alive) return null;
         this.killed = this.child;
         process.kill(this.child.pid, signal);
         return await this.exited;
