@@ -45,8 +45,22 @@ static bool read_hex(i64 *out, struct str text)
     return true;
 }
 
+/* What can stand in a line of the file, so that what is printed reads back. */
+static bool is_one_line(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((u8)text.p[i] < ' ' || text.p[i] == 0x7F)
+            return false;
+    return true;
+}
+
 static bool set(struct settings *s, int i, struct str text, struct str *why, struct arena *boot)
 {
+    text = str_trim(text);
+    if (!is_one_line(text)) {
+        *why = str_fmt(boot, "%s: one line without control characters is needed", table[i].name);
+        return false;
+    }
     bool good = true;
     s->text[i] = str_copy(boot, text);
     if (table[i].kind == SETTING_NUMBER)
@@ -85,7 +99,7 @@ static enum err read_file(struct settings *s, const char *path, struct str *why,
         struct str name = str_trim(str_cut(&line, '='));
         int i = find(name);
         struct str wrong = S("there is no such setting");
-        if (i < 0 || !set(s, i, str_trim(line), &wrong, boot)) {
+        if (i < 0 || !set(s, i, line, &wrong, boot)) {
             *why = str_fmt(boot, "%s, line %d: %.*s: %.*s", path, number, STR(name), STR(wrong));
             return ERR_INVALID;
         }
