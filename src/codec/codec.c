@@ -211,8 +211,8 @@ void codec_add_text(struct codec_result *out, const struct codec *codec, struct 
     } else if (rule->number && str_to_double(&number, trimmed)) {
         codec_add_digits(out, codec, name, number, trimmed);
     } else {
-        struct str shown = { text.p, MIN(text.n, (size_t)80) };
-        codec_add_missing(out, codec, name, str_fmt(arena, "the codec says \"%.*s\"", STR(shown)));
+        codec_add_missing(out, codec, name,
+                          str_fmt(arena, "the codec says \"%.*s\"", STR(words_sound(arena, text, 80))));
     }
 }
 

@@ -92,7 +92,7 @@ static void complain_all(struct str *list, const struct json *words, struct aren
 {
     JSON_EACH (v, words) {
         struct str s = v->kind == JSON_STRING ? json_str(v, arena) : v->raw;
-        codec_complain(list, (struct str){ s.p, MIN(s.n, (size_t)200) }, arena);
+        codec_complain(list, words_sound(arena, s, 200), arena);
     }
 }
 

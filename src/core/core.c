@@ -37,6 +37,30 @@ struct str flag_sign(enum flag flag)
     return str_z((unsigned)flag < FLAG_KINDS ? flags[flag] : "*");
 }
 
+/* Bytes of the character at the front; 0: there is none that can be stored. */
+static size_t character(struct str s)
+{
+    for (size_t n = 1; n <= MIN(s.n, (size_t)4); n++)
+        if (str_is_utf8((struct str){ s.p, n }))
+            return s.p[0] ? n : 0;
+    return 0;
+}
+
+struct str words_sound(struct arena *arena, struct str words, size_t most)
+{
+    struct text t = text_make(arena, most + 1);
+    while (words.n > 0) {
+        size_t n = character(words);
+        struct str next = n ? (struct str){ words.p, n } : S("?");
+        if (t.n + next.n > most)
+            break;
+        text_put(&t, next);
+        words.p += n ? n : 1;
+        words.n -= n ? n : 1;
+    }
+    return text_str(&t);
+}
+
 struct str down_state_words(enum down_state state)
 {
     static const char *const words[] = {

@@ -63,6 +63,11 @@ const char *drop_words(enum drop drop);
 /* The refusal of that name, as the store keeps it; DROP_KINDS: none. */
 enum drop drop_named(struct str name);
 
+/* Words of somebody else (a codec's errors, a gateway's) as they may be stored: UTF-8 without a NUL, what is
+ * not becomes '?', and cut between two characters at `most` bytes. The store takes no other text, and what
+ * it does not take costs the whole batch. */
+struct str words_sound(struct arena *arena, struct str words, size_t most);
+
 /* ------------------------------------------------------------------ noun 1: frame */
 
 /* How one gateway heard a frame. Times of the concentrator are its own 32-bit microseconds, which wrap. */
@@ -85,6 +90,7 @@ struct frame {
     struct radio radio;
     struct wall  received;
     struct mono  heard;
+    i64          kept_us;    /* so long its gateway had it before it told us; 0: not, as far as is known */
 };
 
 /* ------------------------------------------------------------------ noun 2: uplink */
@@ -105,8 +111,10 @@ struct uplink {
     u32  fcnt;
     int  fport;              /* -1: none */
     bool confirmed;
+    bool late;               /* its gateway kept it: nothing is answered any more */
+    bool behind;             /* a younger frame of its device was accepted before it */
     struct bytes payload;    /* in clear; empty on port 0 */
-    struct wall  received;
+    struct wall  received;   /* by us; late: by its gateway, where that is known */
     struct radio radio;      /* of the first copy */
 };
 
@@ -145,6 +153,7 @@ struct reading {
     struct device_ref device;
     struct wall received;
     struct wall observed;              /* the device's own time where it has one, else received */
+    bool behind;                       /* belongs to history alone: a younger one came before it */
     struct field fields[FIELDS_MAX];
     size_t count;
     /* The entity as it was before this reading, read once for quality and context. */

@@ -587,6 +587,37 @@ TEST(a_scripted_reading_waits_for_its_codec_also_across_a_crash)
     forget(&n), stop(c);
 }
 
+/* A text that the store does not take would cost the batch, again after each start: the codec is asked again. */
+TEST(a_codec_may_say_anything_and_the_batch_is_kept)
+{
+    struct city *c = city_make();
+    struct node n = node_of(SCRIPTED);
+    static const char *const errors[] = { "a\\u0000b", "\xcf""2", "%s" };
+    struct uplink waiting;
+    join(c, &n);
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        struct text t = text_make(test_arena(), 4096);
+        for (int k = 0; k < 199; k++)
+            text_char(&t, 'x');
+        text_put(&t, S("水"));                                          /* the limit is inside this character */
+        EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
+        (void)settle(c);
+        EQ(flow_waiting(&c->env, 0, &waiting, 1), 1);
+        struct str words = str_eq(str_z(errors[i]), S("%s")) ? text_str(&t) : str_z(errors[i]);
+        EQ(flow_reading(&c->env, &waiting, str_fmt(test_arena(), "{\"errors\":[\"%.*s\"]}", STR(words))), OK);
+        (void)settle(c);
+        EQ(flow_waiting(&c->env, 0, &waiting, 1), 0);
+    }
+    EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
+    (void)settle(c);
+    EQ(flow_waiting(&c->env, 0, &waiting, 1), 1);
+    EQ(flow_undecoded(&c->env, &waiting, S("thrown \0-\xff")), OK);
+    (void)settle(c);
+    EQ(count(c, "SELECT COUNT(*) FROM refusal WHERE detail = 'thrown ?-?'"), 1);
+    EQ(count(c, "SELECT COUNT(*) FROM refusal WHERE detail = 'a?b'"), 1);
+    forget(&n), stop(c);
+}
+
 TEST(a_personal_payload_goes_nowhere_in_clear)
 {
     struct city *c = city_make();

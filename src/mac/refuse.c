@@ -4,6 +4,7 @@
 #include "mac/inside.h"
 
 #define KEPT_PER_SECOND 50
+#define DETAIL_BYTES    1000
 
 static bool may_keep(struct env *env)
 {
@@ -40,6 +41,6 @@ void mac_refuse(struct env *env, u64 tenant, u64 dev_eui, enum drop drop, u64 ga
     db_bind_i64(q, 4, env_next_id(env));
     db_bind_str(q, 5, str_z(drop_name(drop)));
     db_bind_i64(q, 6, (i64)gateway);
-    db_bind_str(q, 7, detail);
+    db_bind_str(q, 7, words_sound(&env->event, detail, DETAIL_BYTES));
     (void)env_run(env, q);
 }
