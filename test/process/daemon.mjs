@@ -54,7 +54,8 @@ export class Daemon {
         const began = process.hrtime.bigint();
         this.log = '';
         this.agent.destroy();
-        const child = spawn(PROGRAM, ['serve', '--data', this.dir, '--http', `${this.address}:${this.httpPort}`,
+        const [program, ...before] = [...this.under, PROGRAM];      /* `under`: a program that becomes the daemon, such as prlimit */
+        const child = spawn(program, [...before, 'serve', '--data', this.dir, '--http', `${this.address}:${this.httpPort}`,
             '--udp', `${this.address}:${this.udpPort}`, ...(this.dev ? ['--dev'] : []), ...this.args],
             { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
         this.child = child;
