@@ -162,13 +162,21 @@ struct plan {
     double hours;
     u32    gateways, devices;
     double interval_scale;      /* real interval / interval of the profile */
-    bool   faults;              /* things go wrong */
+    bool   faults;              /* things go wrong by chance */
+    double speed;               /* of the world */
+    struct str scene;           /* a scene's text, or empty */
     struct arena *arena;
 };
 /* Builds s->gateways, s->devices and their keys from the plan's seed, enrols them by HTTP, plans its faults. */
 void city_begin(struct box *b);
 /* Reads a scene; ERR_INVALID with words that name the line. Instead of city_begin for scenes. */
 enum err scene_read(struct box *b, struct str text, struct str *why);
+bool scene_given(void);
+u32  scene_more(void);                 /* gateways or devices beside the plan's numbers */
+void scene_place(struct box *b);       /* puts them where they stand, before keys are made */
+void scene_switched_on(struct box *b); /* time 0 of the scene */
+void scene_words(struct text *t);      /* the table of sentences, for people */
+extern u64 scene_held;                 /* expectations that held */
 
 /* ------------------------------------------------------------------ the box */
 struct box {

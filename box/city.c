@@ -248,6 +248,7 @@ static void brought(void *arg, int status, struct str body)
     b->sim.started = b->sim.told_at = b->sim.world.start = mono_after(b->now, SWITCH_ON_US);
     sim_door_open(&b->sim);
     sim_switch_on(&b->sim);
+    scene_switched_on(b);
     for (u32 i = 0; i < COUNT(faults) && b->plan.faults; i++)
         box_at(mono_after(b->now, between_us(30, 30 + 2 * 3600 / faults[i].per_hour)), BOX_ALWAYS, happen,
                (void *)(uintptr_t)&faults[i], 0);
@@ -268,7 +269,8 @@ static void bring(void *arg, i64 which)
 void city_begin(struct box *b)
 {
     struct sim *s = &b->sim;
-    s->options = (struct options){ .state = "", .udp = "127.0.0.1:1700", .speed = 60, .seed = b->plan.seed,
+    s->options = (struct options){ .state = "", .udp = "127.0.0.1:1700", .speed = b->plan.speed, .seed = b->plan.seed,
+                                   .more = scene_more(),
                                    .gateways = b->plan.gateways, .devices = b->plan.devices, .scene = SCENE_ALL,
                                    .interval_scale = b->plan.interval_scale };
     s->boot  = arena_make(1u << 20);
@@ -280,13 +282,15 @@ void city_begin(struct box *b)
         die("data/city inside this program cannot be read");
     sim_place_gateways(s);
     sim_place_devices(s);
+    scene_place(b);
     sim_keep_open(s);
     s->launched    = judge_launched;
     s->launched_of = b;
     *disk_faults() = sound;
     for (u32 i = 0; i < s->gateways_n; i++) {
         *net_path(i) = (struct path){ .delay_us = s->gateways[i].backhaul_us };
-        way_recovers(NULL, i);
+        if (b->plan.faults)
+            way_recovers(NULL, i);
     }
     box_at(mono_after(b->now, US_PER_S), BOX_ALWAYS, bring, NULL, 0);
 }

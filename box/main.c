@@ -26,11 +26,13 @@ struct order {
     double budget_s;                      /* begin no more cities after so much real time; 0: no limit */
     u32  at_once;
     bool verbose;
+    char *const *scenes;                  /* files; instead of seeds */
 };
 
 /* What a city reports. */
 struct record {
     u64 seed, broken, hash, lines, uplinks, starts, stops, exits_75, cuts[CUTS], boundaries[BOUNDARIES];
+    u64 held;                             /* expectations of scenes */
     double hours;
     struct judge_table judge;
     struct disk_counts disk;
@@ -84,10 +86,10 @@ void box_broken(const char *rule, const char *fmt, ...)
 
 /* ------------------------------------------------------------------ one city */
 
-static struct settings daemon_settings(struct arena *boot)
+static struct settings daemon_settings(const struct plan *plan, struct arena *boot)
 {
-    static char *const words[] = { "--data", "/data", "--dev", "--http", "127.0.0.1:8080", "--udp", "127.0.0.1:1700", "--speed", "60",
-                                   "--keys_cached", "1024" };
+    char *words[] = { "--data", "/data", "--dev", "--http", "127.0.0.1:8080", "--udp", "127.0.0.1:1700", "--keys_cached", "1024",
+                      "--speed", (char *)(uintptr_t)str_fmt(boot, "%.0f", plan->speed).p };
     char *argv[COUNT(words) + 1] = { NULL };
     int   argc = (int)COUNT(words);
     struct settings s;
@@ -104,8 +106,16 @@ static void run_city(struct box *b)
     b->life_boot = arena_make(1 << 20);
     b->hash      = 0xCBF29CE484222325u;
     the_box      = b;
+    if (b->plan.scene.n) {
+        struct str why = S("");
+        if (scene_read(b, b->plan.scene, &why) != OK) {
+            (void)fprintf(out, "%s: %.*s\n", b->plan.name, STR(why));
+            b->broken++;
+            return;
+        }
+    }
     box_time_begin(b);
-    b->settings = daemon_settings(&b->boot);
+    b->settings = daemon_settings(&b->plan, &b->boot);
     disk_begin(b);
     net_begin(b, b->plan.gateways);
     judge_begin(b);
@@ -124,7 +134,7 @@ static struct record record_of(const struct box *b)
 {
     struct record r = { .seed = b->plan.seed, .broken = b->broken, .hash = b->hash, .lines = b->lines,
                         .uplinks = b->sim.tally.uplinks, .starts = b->starts, .stops = b->stops, .exits_75 = b->exits_75,
-                        .hours = b->plan.hours, .judge = judge_table(), .disk = disk_counts(), .net = net_counts(), .done = true };
+                        .held = scene_held, .hours = b->plan.hours, .judge = judge_table(), .disk = disk_counts(), .net = net_counts(), .done = true };
     memcpy(r.cuts, b->cuts, sizeof r.cuts);
     memcpy(r.boundaries, b->boundaries, sizeof r.boundaries);
     return r;
@@ -133,6 +143,21 @@ static struct record record_of(const struct box *b)
 /* ------------------------------------------------------------------ many cities */
 
 struct running { pid_t pid; int pipe, errors; u64 seed; };
+
+/* A scene has a seed of its own, which --seed may replace. */
+static void take_scene(struct box *b, const char *path, u64 seed)
+{
+    FILE *f = fopen(path, "r");
+    static char text[1 << 16];
+    size_t n = f ? fread(text, 1, sizeof text, f) : 0;
+    if (f)
+        (void)fclose(f);
+    if (n == 0)
+        die("the scene %s cannot be read", path);
+    b->plan.name  = path;
+    b->plan.scene = (struct str){ text, n };
+    b->plan.seed  = seed;
+}
 
 static _Noreturn void be_city(const struct order *o, u64 seed, int to, int errors)
 {
@@ -143,6 +168,8 @@ static _Noreturn void be_city(const struct order *o, u64 seed, int to, int error
     b->verbose   = o->verbose;
     (void)snprintf(name, sizeof name, "seed %llu", (unsigned long long)seed);
     b->plan.name = name;
+    if (o->scenes)
+        take_scene(b, o->scenes[seed], o->plan.seed);
     (void)dup2(errors, 2);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     (void)dup2(null, 1);                                   /* the daemon's ready lines */
@@ -192,7 +219,10 @@ static struct record end_city(const struct order *o, struct running *c, int stat
         if (WIFSIGNALED(status))
             (void)fprintf(out, "FALSE seed %llu: the city ended with signal %d\n", (unsigned long long)c->seed, WTERMSIG(status));
         show_errors(c->errors);
-        (void)fprintf(out, "replay: make city SEED=%llu HOURS=%g\n", (unsigned long long)c->seed, o->plan.hours);
+        if (o->scenes)
+            (void)fprintf(out, "replay: make city SCENE=%s\n", o->scenes[c->seed]);
+        else
+            (void)fprintf(out, "replay: make city SEED=%llu HOURS=%g\n", (unsigned long long)c->seed, o->plan.hours);
     }
     (void)close(c->pipe);
     (void)close(c->errors);
@@ -202,7 +232,7 @@ static struct record end_city(const struct order *o, struct running *c, int stat
 static void add(struct record *sum, const struct record *r)
 {
     sum->broken += r->broken, sum->lines += r->lines, sum->uplinks += r->uplinks, sum->starts += r->starts;
-    sum->stops += r->stops, sum->exits_75 += r->exits_75, sum->hours += r->hours;
+    sum->stops += r->stops, sum->exits_75 += r->exits_75, sum->hours += r->hours, sum->held += r->held;
     sum->hash ^= r->hash * (2 * r->seed + 1);
     for (int i = 0; i < CUTS; i++)
         sum->cuts[i] += r->cuts[i];
@@ -229,7 +259,7 @@ static void print_table(const struct record *s, u64 cities, double took)
         "      %llu starts: after %llu kills, %llu power cuts (%llu unsynced writes lost, %llu torn), %llu stops in order, %llu exits with 75;\n"
         "      disk: %llu writes, %llu syncs, %llu refused as full, %llu failed; network: %llu datagrams up, %llu lost, %llu twice, %llu unheard\n"
         "      acknowledged %llu, stored %llu, delivered %llu, delivered again %llu, counters reused %llu, nonces accepted twice %llu, late downlinks %llu\n"
-        "      log %016llx, %llu lines\n",
+        "      %llu expectations of scenes held; log %016llx, %llu lines\n",
         (unsigned long long)cities, s->hours, took, (unsigned long long)s->uplinks, (unsigned long long)s->judge.joins,
         (unsigned long long)s->judge.downlinks, (unsigned long long)s->starts, (unsigned long long)s->cuts[CUT_PROCESS],
         (unsigned long long)power, (unsigned long long)s->disk.lost_writes, (unsigned long long)s->disk.torn,
@@ -238,7 +268,7 @@ static void print_table(const struct record *s, u64 cities, double took)
         (unsigned long long)s->net.lost, (unsigned long long)s->net.twice, (unsigned long long)s->net.unheard,
         (unsigned long long)s->judge.acknowledged, (unsigned long long)s->judge.stored, (unsigned long long)s->judge.delivered,
         (unsigned long long)s->judge.duplicated, (unsigned long long)s->judge.reused, (unsigned long long)s->judge.repeated_nonces,
-        (unsigned long long)s->judge.late_downlinks, (unsigned long long)s->hash, (unsigned long long)s->lines);
+        (unsigned long long)s->judge.late_downlinks, (unsigned long long)s->held, (unsigned long long)s->hash, (unsigned long long)s->lines);
 }
 
 static int run_all(const struct order *o)
@@ -279,7 +309,9 @@ static int usage(const char *bad)
                           "  --seeds A-B       cities from these seeds [1-4]      --seed N   only this one\n"
                           "  --hours H         of each city [1]                   --devices N [520]   --gateways N [24]\n"
                           "  --for SECONDS     begin no more cities after that    --at-once N [2]\n"
-                          "  --calm            nothing goes wrong                 -v         print the log\n", bad);
+                          "  --calm            nothing goes wrong                 -v         print the log\n"
+                          "  --scene FILE …    these scenes, to the end of the line; before it: --seed N replaces theirs\n"
+                          "  --words           what a scene may say\n", bad);
     return 2;
 }
 
@@ -290,13 +322,26 @@ static bool number(double *to, const char *text)
 
 int main(int argc, char **argv)
 {
-    struct order o = { .plan = { .hours = 1, .gateways = 24, .devices = 520, .interval_scale = 0.5, .faults = true },
+    struct order o = { .plan = { .hours = 1, .gateways = 24, .devices = 520, .interval_scale = 0.5, .faults = true, .speed = 60 },
                        .first = 1, .last = 4, .at_once = 2 };
     out = fdopen(dup(1), "w");
     for (int i = 1; i < argc; i++) {
         struct str word = str_z(argv[i]);
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         double n = 0, m = 0;
+        if (str_eq(word, S("--words"))) {
+            struct arena a = arena_make(1 << 16);
+            struct text t = text_make(&a, 1 << 15);
+            scene_words(&t);
+            (void)fprintf(out, "%.*s", STR(text_str(&t)));
+            return fclose(out) != 0;
+        }
+        if (str_eq(word, S("--scene")) && value) {
+            o.scenes = argv + i + 1;
+            o.plan.seed = o.first == o.last ? o.first : 0;
+            o.first = 0, o.last = (u64)(argc - i - 2);
+            break;
+        }
         if (str_eq(word, S("-v"))) {
             o.verbose = true;
         } else if (str_eq(word, S("--calm"))) {

@@ -218,6 +218,7 @@ struct options {
     double speed, interval_scale;
     u64    seed;
     u32    gateways, devices;
+    u32    more;                /* room for so many more of each, which a scene puts where it wants */
     enum scene scene;
     bool   enrol;
 };
@@ -245,6 +246,8 @@ struct sim {
 
 void sim_place_gateways(struct sim *s);
 void sim_place_devices(struct sim *s);
+struct gateway *sim_place_gateway(struct sim *s, struct str name, struct place at);
+struct device  *sim_place_device(struct sim *s, struct str name, enum device_kind kind, struct place at);
 bool sim_air_launch(struct sim *s, const struct flight *f);    /* false: no room on the air */
 /* carrier sense */
 bool sim_air_busy(const struct sim *s, const struct device *d, u32 hz, struct mono now);

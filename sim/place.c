@@ -170,7 +170,7 @@ struct place sim_reach_at(const struct reach *r, double km)
 void sim_place_gateways(struct sim *s)
 {
     s->gateways_n = MIN(s->options.gateways, s->city.sites_n);
-    s->gateways   = arena_array(&s->boot, struct gateway, s->gateways_n);
+    s->gateways   = arena_array(&s->boot, struct gateway, s->gateways_n + s->options.more);
     for (u32 i = 0; i < s->gateways_n; i++) {
         const struct site *site = &s->city.sites[i];
         u64 h = sim_hash(s->options.seed, 0x6A7E, i);
@@ -338,7 +338,7 @@ static void install(const struct sim *s, struct device *d)
 void sim_place_devices(struct sim *s)
 {
     u32 n = s->options.devices, given = 0, whole = 0;
-    s->devices   = arena_array(&s->boot, struct device, n);
+    s->devices   = arena_array(&s->boot, struct device, n + s->options.more);
     s->devices_n = n;
     for (int kind = 0; kind < KINDS; kind++) {
         whole += parts[kind];
@@ -362,4 +362,48 @@ void sim_place_devices(struct sim *s)
         }
         given += of;
     }
+}
+
+/* ------------------------------------------------------------------ one more, where a scene wants it */
+
+struct gateway *sim_place_gateway(struct sim *s, struct str name, struct place at)
+{
+    u32 i = s->gateways_n++;
+    s->gateways[i] = (struct gateway){ .index = i, .eui = GATEWAY_EUI + 1 + i, .name = str_copy(&s->boot, name), .at = at,
+                                       .altitude_m = 20, .gps = true, .backhaul_us = 20000,
+                                       .tmst_start = (u32)sim_chance_next(&s->chance) };
+    return &s->gateways[i];
+}
+
+/* The parts that depend on the whole city (which river, which school) are those of the nearest of its kind. */
+static void fit(struct sim *s, struct device *d)
+{
+    switch (d->kind) {
+    case KIND_RIVER:
+        d->gauge.at = d->at;
+        sim_river_settle(&d->gauge, s->city.rivers[0].river, s->city.rivers[0].km / 2);
+        return;
+    case KIND_SNOW:
+        d->pump = (struct pump){ d->at, d->salt, PUMP_SOUND };
+        return;
+    case KIND_TRACKER:
+        d->child = (struct child){ d->at, near(s, d->at, 300, 1100, d->salt), d->salt };
+        return;
+    case KIND_WEATHER: case KIND_PARKING: case KIND_PADDY: case KINDS:
+        return;
+    }
+}
+
+struct device *sim_place_device(struct sim *s, struct str name, enum device_kind kind, struct place at)
+{
+    struct device *d = &s->devices[s->devices_n];
+    d->index = s->devices_n++;
+    d->kind  = kind;
+    d->salt  = sim_hash(s->options.seed, 0xDE71CE, d->index);
+    d->name  = str_copy(&s->boot, name);
+    d->at    = at;
+    d->kept.dev_eui = DEVICE_EUI + 1 + d->index;
+    fit(s, d);
+    install(s, d);
+    return d;
 }
