@@ -33,8 +33,8 @@ const port = () => 20000 + Math.floor(Math.random() * 12000);
 
 export class Daemon {
     /* `env` stands beside the environment of this process. */
-    constructor({ dir = folder(), dev = true, args = [], address = '127.0.0.1', env = {} } = {}) {
-        Object.assign(this, { dir, dev, args, address, env, httpPort: port(), udpPort: port(), child: null, log: '' });
+    constructor({ dir = folder(), dev = true, args = [], address = '127.0.0.1', env = {}, under = [] } = {}) {
+        Object.assign(this, { dir, dev, args, address, env, under, httpPort: port(), udpPort: port(), child: null, log: '' });
         this.agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
     }
 
