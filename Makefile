@@ -44,6 +44,12 @@ $V/city: $(call obj,$(filter-out $(BODIES),$(PARTS)) $(filter-out %_test.c,$(BOX
 	@echo "  ld $@"
 	@$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
+# The box's own facts: its disk, with the store on it.
+BOXTEST := $(filter-out %_test.c,$(wildcard src/base/*.c src/db/*.c)) src/sys/lock.c sim/world.c box/disk.c box/vfs.c box/disk_test.c
+$V/boxtest: $(call obj,$(BOXTEST)) $V/embedded.o
+	@echo "  ld $@"
+	@$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+
 $V/o/%_test.o: ALL += -DHOTARU_SOURCE='"$(CURDIR)"' -DHOTARU_BUILD='"$(CURDIR)/$V"'
 $V/o/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
