@@ -17,7 +17,7 @@ struct frame_row {
     i64  id, time_us;
     const char *direction;
     i64  fcnt, fport, size;                    /* -1: none, or not for anybody's eyes */
-    bool confirmed, is_uplink;
+    bool confirmed, late, is_uplink;
     struct bytes radio;                        /* copies of an uplink */
     u64  gateway;                              /* of a downlink or a refusal; 0: none */
     struct str mac, drop, words, state, reason;
@@ -52,12 +52,13 @@ static enum err add_uplinks(struct frame_rows *rows, struct call *call, const st
     db_bind_i64(q, 3, limit);
     while ((err = db_step(q)) == OK && rows->n < rows->room) {
         i64 flags = db_i64(q, 3), fport = (flags & 0x1FF) - 1;
-        bool hidden = d->personal || (flags & 1 << 11);
+        bool hidden = d->personal || (flags & UPLINK_PERSONAL);
         struct frame_row *f = &rows->row[rows->n++];
         *f = (struct frame_row){ .id = db_i64(q, 0),
                                  .time_us = db_i64(q, 1),
                                  .direction = "up",
                                  .is_uplink = !hidden,
+                                 .late = flags & UPLINK_LATE,
                                  .fcnt = -1,
                                  .fport = -1,
                                  .size = -1 };
@@ -66,7 +67,7 @@ static enum err add_uplinks(struct frame_rows *rows, struct call *call, const st
         f->fcnt      = db_i64(q, 2);
         f->fport     = fport;
         f->size      = (i64)db_bytes(q, 5).n;
-        f->confirmed = flags & 1 << 9;
+        f->confirmed = flags & UPLINK_CONFIRMED;
         f->mac       = commands_words(arena, fport == 0 ? db_bytes(q, 5) : db_bytes(q, 4));
         f->radio     = bytes_copy(arena, db_bytes(q, db_is_null(q, 7) ? 6 : 7));
     }
@@ -201,6 +202,7 @@ static void write_frame(struct json_out *o, const struct frame_row *f,
     member_count(o, S("fcnt"), f->fcnt);
     member_count(o, S("fport"), f->fport);
     json_member_bool(o, S("confirmed"), f->confirmed);
+    json_member_bool(o, S("late"), f->late);
     member_count(o, S("size"), f->size);
     json_member_str(o, S("mac"), f->mac);
     write_radio(o, f, region, names);

@@ -597,8 +597,8 @@ BOTH(frames_of_both_directions_and_refusals_stand_newest_first)
     gateway(c, GATEWAY, "北", c->now_us);
     device(c, RIVER, "神通川", "river", t + 50, 90);
     uplink(c, RIVER, t + 10, 0, 1, 3, bytes_of(S("")), GATEWAY);
-    uplink(c, RIVER, t + 30, t + 10, 2, 3 | 1 << 9, bytes_of(S("\x02")), GATEWAY);
-    uplink(c, RIVER, t + 50, t + 30, 3, 0, bytes_of(S("")), OTHER_GW);
+    uplink(c, RIVER, t + 30, t + 10, 2, 3 | UPLINK_CONFIRMED, bytes_of(S("\x02")), GATEWAY);
+    uplink(c, RIVER, t + 50, t + 30, 3, UPLINK_LATE, bytes_of(S("")), OTHER_GW);
     sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 2, 2, 0, -1, x'', 0, %lld, -1, %lld, 'DevAddr 26000001', '')",
         (long long)RIVER, (long long)t, (long long)t + 5, (long long)GATEWAY);
     sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 1, 10, x'0102', 0, %lld, 4, %lld, '', 'TOO_LATE')",
@@ -631,6 +631,7 @@ BOTH(frames_of_both_directions_and_refusals_stand_newest_first)
     EQ(number_of(f[2], "fport"), 2);
     EQ(number_of(f[2], "size"), 3);
     TRUE(json_is(json_get(f[2], S("confirmed")), JSON_TRUE));
+    TRUE(json_is(json_get(f[0], S("late")), JSON_TRUE) && json_is(json_get(f[2], S("late")), JSON_FALSE));
     STR_EQ(text_of(f[2], "mac"), S("LinkCheckReq"));
     EQ(json_get(f[2], S("copies"))->members, 2);
     STR_EQ(json_get(json_at(json_get(f[2], S("copies")), 1), S("snr_db"))->raw, S("-2.5"));
@@ -729,10 +730,10 @@ TEST(a_stream_tells_each_event_once_and_goes_on_where_it_was)
     struct text t = text_make(test_arena(), 1 << 18);
     stream_look(&s, c->db, &t);
     EQ(t.n, 0);                                                         /* nothing new: nothing is said */
-    uplink(c, RIVER, 2000, 0, 300, 3, bytes_of(S("")), GATEWAY);
+    uplink(c, RIVER, 2000, 0, 300, 3 | UPLINK_LATE, bytes_of(S("")), GATEWAY);
     stream_look(&s, c->db, &t);
     STR_EQ(text_str(&t), S("id: 2000\nevent: uplink\ndata: {\"id\":2000,\"device\":\"70B3D57ED0000001\",\"fcnt\":300,\"fport\":2,"
-                           "\"gateway\":\"A000000000000001\",\"rssi_dbm\":-97,\"snr_db\":7.5,\"personal\":false}\n\n"));
+                           "\"gateway\":\"A000000000000001\",\"rssi_dbm\":-97,\"snr_db\":7.5,\"late\":true,\"personal\":false}\n\n"));
     city_end(c);
 }
 
@@ -745,6 +746,8 @@ BOTH(a_change_says_what_changed)
     entity(c, RIVER, "WaterObserved", attribute("waterLevel", "1.30", "", "", c->now_us), c->now_us);
     reading(c, RIVER, c->now_us - 1, 0, attribute("waterLevel", "1.10", "", "", c->now_us));
     reading(c, RIVER, c->now_us, 0, attribute("waterLevel", "1.30", "!", "", c->now_us));
+    uplink(c, RIVER, c->now_us - 5, 0, 1, 3 | UPLINK_BEHIND, bytes_of(S("")), GATEWAY);
+    sql(c, "UPDATE reading SET uplink = %lld", (long long)c->now_us - 5);
     stream_look(&s, c->db, &t);
     EQ(count_of(text_str(&t), S("event: change")), 1);                  /* what was before the cursor stays there */
     ptrdiff_t data = str_find(text_str(&t), S("data: ")) + 6;
@@ -753,6 +756,7 @@ BOTH(a_change_says_what_changed)
     STR_EQ(text_of(doc, "entity"), S("urn:ngsi-ld:WaterObserved:70b3d57ed0000001"));
     STR_EQ(text_of(doc, "type"), S("WaterObserved"));
     STR_EQ(text_of(doc, "name"), S("神通川"));
+    TRUE(json_is(json_get(doc, S("behind")), JSON_TRUE));               /* history; what the entity is now stays */
     const struct json *level = json_get(json_get(doc, S("attrs")), S("waterLevel"));
     STR_EQ(json_get(level, S("value"))->raw, S("1.30"));
     STR_EQ(text_of(level, "flag"), S("!"));

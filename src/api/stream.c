@@ -30,7 +30,8 @@ static void write_value(struct json_out *o, const struct json *attribute, struct
     json_close(o);
 }
 
-/* Columns: id, entity, type, dev_eui, name, observed_us, attributes */
+/* Columns: id, entity, type, dev_eui, name, observed_us, attributes, flags of its uplink. `behind`: it is
+ * history, and what the entity is now stays. */
 static void write_change(struct json_out *o, struct db_query *q, struct arena *arena)
 {
     json_member_str(o, S("entity"), db_str(q, 1));
@@ -38,6 +39,7 @@ static void write_change(struct json_out *o, struct db_query *q, struct arena *a
     member_eui(o, S("device"), (u64)db_i64(q, 3));
     json_member_str(o, S("name"), db_is_null(q, 4) ? S("") : db_str(q, 4));
     member_time(o, S("at"), db_i64(q, 5));
+    json_member_bool(o, S("behind"), !db_is_null(q, 7) && (db_i64(q, 7) & UPLINK_BEHIND));
     json_key(o, S("attrs"));
     json_open_object(o);
     JSON_EACH (attribute, stored_object(db_str(q, 6), arena))
@@ -49,7 +51,7 @@ static void write_change(struct json_out *o, struct db_query *q, struct arena *a
 static void write_uplink(struct json_out *o, struct db_query *q, struct arena *arena)
 {
     i64 flags = db_i64(q, 3), fport = (flags & 0x1FF) - 1;
-    bool personal = flags & 1 << 11;
+    bool personal = flags & UPLINK_PERSONAL;
     struct cur c = cur_of(db_bytes(q, 4));
     struct radio r;
     /* Which gateway heard a person's device is a track. */
@@ -70,6 +72,7 @@ static void write_uplink(struct json_out *o, struct db_query *q, struct arena *a
         json_member_null(o, S("rssi_dbm"));
         json_member_null(o, S("snr_db"));
     }
+    json_member_bool(o, S("late"), flags & UPLINK_LATE);
     json_member_bool(o, S("personal"), personal);
 }
 
@@ -98,9 +101,10 @@ static const char uplinks_after[] =
     "SELECT id, dev_eui, fcnt, flags, radio FROM uplink WHERE tenant = $1 AND id > $2 "
     "ORDER BY id LIMIT $3";
 static const char changes_after[] =
-    "SELECT r.id, r.entity, e.type, r.dev_eui, d.name, r.observed_us, r.attributes FROM reading r "
+    "SELECT r.id, r.entity, e.type, r.dev_eui, d.name, r.observed_us, r.attributes, u.flags FROM reading r "
     "LEFT JOIN entity e ON e.tenant = r.tenant AND e.id = r.entity "
     "LEFT JOIN device d ON d.tenant = r.tenant AND d.dev_eui = r.dev_eui "
+    "LEFT JOIN uplink u ON u.tenant = r.tenant AND u.id = r.uplink "
     "WHERE r.tenant = $1 AND r.id > $2 ORDER BY r.id LIMIT $3";
 
 static struct db_query *rows_after(const struct stream *s, struct db *db)

@@ -190,6 +190,19 @@ static enum err store_entity(struct env *env, const struct change *change)
     return env_run(env, q);
 }
 
+/* What the entity is now is younger: the reading joins its chain and changes nothing that is shown. */
+static enum err store_behind(struct env *env, const struct change *change)
+{
+    const struct reading *r = change->reading;
+    struct db_query *q = env_query(env, "UPDATE entity SET last_reading = $1 WHERE tenant = $2 AND id = $3");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, change->id);
+    db_bind_i64(q, 2, (i64)r->device.tenant);
+    db_bind_str(q, 3, r->entity);
+    return env_run(env, q);
+}
+
 enum err context_merge(struct env *env, struct change *change, struct reading *reading)
 {
     struct text     delta = text_make(&env->event, ATTRIBUTES_BYTES_MAX), whole = text_make(&env->event, ATTRIBUTES_BYTES_MAX);
@@ -221,5 +234,5 @@ enum err context_merge(struct env *env, struct change *change, struct reading *r
     change->attributes = text_str(&delta);
     change->whole      = text_str(&whole);
     env->counted[COUNT_READINGS]++;
-    return store_entity(env, change);
+    return reading->behind && reading->before_reading > 0 ? store_behind(env, change) : store_entity(env, change);
 }

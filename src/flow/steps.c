@@ -5,7 +5,7 @@
 static void reading_of(struct reading *out, const struct codec_result *result, const struct uplink *u)
 {
     *out = (struct reading){ .uplink_id = u->id, .device = u->device, .received = u->received, .observed = u->received,
-                             .count = result->count };
+                             .behind = u->behind, .count = result->count };
     memcpy(out->fields, result->fields, result->count * sizeof out->fields[0]);
 }
 
@@ -16,10 +16,10 @@ static void refuse_reading(struct env *env, const struct uplink *u, enum drop dr
     mac_refuse(env, u->device.tenant, u->device.dev_eui, drop, u->radio.gateway, personal ? S("") : why);
 }
 
-/* Levels by their role, whatever the codec calls them; also of personal devices. */
+/* Levels by their role, whatever the codec calls them; also of personal devices. An old one is no news. */
 static void note_battery(struct env *env, const struct reading *r)
 {
-    for (size_t i = 0; i < r->count; i++)
+    for (size_t i = 0; i < r->count && !r->behind; i++)
         if (r->fields[i].rule && r->fields[i].rule->role == ROLE_BATTERY_PCT && r->fields[i].kind == FIELD_NUMBER)
             mac_battery(env, &r->device, (int)MAX(MIN(r->fields[i].number, 100.0), 0.0));
 }
@@ -144,12 +144,13 @@ size_t flow_waiting(struct env *env, i64 after, struct uplink *out, size_t max)
         i64  flags = db_i64(q, 3);
         struct cur radio = cur_of(db_bytes(q, 6));
         *u = (struct uplink){ .id = db_i64(q, 0), .fcnt = (u32)db_i64(q, 2), .fport = (int)(flags & 511) - 1,
-                              .confirmed = flags >> 9 & 1, .received = { db_i64(q, 4) } };
+                              .confirmed = flags & UPLINK_CONFIRMED, .late = flags & UPLINK_LATE,
+                              .behind = flags & UPLINK_BEHIND, .received = { db_i64(q, 4) } };
         (void)mac_radio_read(&u->radio, &radio);
         if (!mac_device_ref(env, (u64)db_i64(q, 1), &u->device))
             continue;
         struct bytes payload = db_bytes(q, 5);
-        if (flags >> 11 & 1)
+        if (flags & UPLINK_PERSONAL)
             (void)mac_subject_open(&u->payload, env->db, mac_kek(env->mac), u->device.tenant, u->device.dev_eui, u->id,
                                    payload, &env->batch);
         else

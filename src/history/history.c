@@ -35,8 +35,10 @@ static enum err newest(i64 *id, struct db *db, u64 tenant, struct str entity)
     return err;
 }
 
-/* A late reading may be older than its neighbours, so the walk goes on a day past `from`. */
-#define LATE_US (86400 * US_PER_S)
+/* A row's id is when we took it, and that falls from row to row; what was observed may be older by as long
+ * as a gateway was cut off. Nothing is observed after it was taken, but a clock may be set back between
+ * the two: so the walk goes on a day past `from`. */
+#define CLOCK_US (86400 * US_PER_S)
 
 enum err history_walk(struct db *db, u64 tenant, struct str entity, struct wall from, struct wall to,
                       history_visit *visit, void *arg)
@@ -56,7 +58,7 @@ enum err history_walk(struct db *db, u64 tenant, struct str entity, struct wall 
         }
         struct history_row row = { id, { db_i64(q, 1) }, db_str(q, 2) };
         i64  prev = db_i64(q, 0);
-        bool more = row.observed.us >= from.us - LATE_US;
+        bool more = id >= from.us - CLOCK_US;
         if (row.observed.us >= from.us && row.observed.us <= to.us)
             more = visit(arg, &row);
         db_reset(q);

@@ -11,6 +11,8 @@
 #define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */
 #define COPIES_MAX 8
+#define REPLAY_WINDOW 4096            /* counters behind the highest that a late frame may still have; a power of two */
+#define LATE_SESSIONS 16384           /* sessions whose windows are in memory; a power of two: 8.5 MB when all are */
 #define PLANNED 16                    /* transmissions of one gateway that are kept in its calendar */
 #define WINDOWS 16384                 /* a power of two: frames whose copies may still come */
 #define LATE_COPY_US (5 * US_PER_S)   /* so long after it closed, a window still knows its copies */
@@ -57,11 +59,12 @@ struct session {
     bool dwell_known;                 /* TxParamSetupAns came */
     bool v1_1, used;
     u8  dwell_asked;                  /* TxParamSetupReq sent without an answer: not for ever */
+    u32 late;                         /* place of its window in mac->late, when that is still its own */
     i64 awaits;                       /* downlink row whose ACK is awaited, or 0 */
     u8  keys[SESSION_KEYS][WRAPPED];
 };
 
-enum window_kind { WINDOW_UPLINK, WINDOW_ANSWER, WINDOW_JOIN };
+enum window_kind { WINDOW_UPLINK, WINDOW_LATE, WINDOW_ANSWER, WINDOW_JOIN };
 struct window {
     u64 hash;                         /* of the PHYPayload */
     i64 id;                           /* uplink or session */
@@ -94,6 +97,23 @@ struct cached_key { u32 session; u32 generation; struct lora_key key; };
 struct undo { struct undo *next; u32 index; bool is_device; union { struct device device; struct session session; } was; };
 struct added { struct added *next; u32 index; bool is_device; };
 
+/* replay.c: which counters of a session were seen. */
+struct replay {
+    u64 seen[REPLAY_WINDOW / 64];     /* a ring */
+    u32 highest, floor;               /* below `floor` nothing is known yet */
+};
+enum replay_says { REPLAY_AHEAD, REPLAY_NEW, REPLAY_SEEN, REPLAY_BEYOND, REPLAY_UNKNOWN };
+void replay_start(struct replay *r, u32 highest);
+enum replay_says replay_ask(const struct replay *r, u32 fcnt);
+void replay_note(struct replay *r, u32 fcnt);
+
+/* The window of one session, as far as it has been learnt from its events; late.c. */
+struct late {
+    i64 session;                      /* its id; 0: free */
+    i64 next;                         /* the event that is to be read when more must be known; 0: all were */
+    struct replay replay;
+};
+
 struct mac {
     struct mac_settings set;
     u8  kek[32];
@@ -116,6 +136,7 @@ struct mac {
     i64 rolled;                                           /* the mark as it stands in the store */
     struct stranger strangers[100]; u32 strangers_n;
 
+    struct late *late; u32 late_n, late_room, late_next;  /* windows of sessions that had late frames */
     struct cached_key *keys; u32 generation;
     u32 batch;
     struct undo *undo;
@@ -147,6 +168,11 @@ enum err session_reserve(struct env *env, u32 index);             /* counters ah
 enum err sessions_load(struct env *env);
 bool  wrap_key(const struct mac *mac, u8 out[WRAPPED], const u8 raw[16]);
 bool  unwrap_key(const struct mac *mac, u8 out[16], const u8 wrapped[WRAPPED]);
+
+/* late.c: may a counter behind the highest be accepted? REPLAY_UNKNOWN also when env->failed. */
+enum replay_says late_ask(struct env *env, u32 session, u32 fcnt);
+void  late_note(struct env *env, u32 session, u32 fcnt);          /* accepted, behind or ahead */
+void  late_forget(struct mac *mac);                               /* the chains give them again */
 
 /* window.c */
 struct window *window_of_copy(struct mac *mac, struct bytes phy, u32 mic);

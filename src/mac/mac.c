@@ -122,6 +122,7 @@ void mac_undo(struct env *env)
         }
     }
     windows_drop_batch(env);
+    late_forget(mac);
     for (u32 i = 0; i < mac->flushing_n; i++)
         mark_dirty(env, mac->flushing[i]);
     if (mac->flushing_n > 0) {
@@ -299,7 +300,8 @@ size_t mac_flush(struct env *env, size_t max)
 struct mac_numbers mac_numbers(const struct mac *mac)
 {
     u64 bytes = (u64)mac->devices_room * sizeof(struct device) + (u64)mac->sessions_room * sizeof(struct session) +
-                map_bytes(&mac->by_eui) + map_bytes(&mac->by_devaddr) + mac->names_room;
+                map_bytes(&mac->by_eui) + map_bytes(&mac->by_devaddr) + mac->names_room +
+                (u64)mac->late_room * sizeof(struct late);
     return (struct mac_numbers){ mac->devices_n, mac->sessions_n - mac->free_n, mac->gateways_n,
                                  mac->window_next - mac->window_open, bytes, mac->dirty_n };
 }

@@ -8,6 +8,7 @@
  *   registry.c  devices and gateways, in memory and in the store; import.c: from CSV
  *   session.c   sessions, their keys (wrapped; expanded ones in a bounded cache) and counters
  *   uplink.c    a data frame: session, 32-bit counter, MIC, the event row
+ *   late.c      frames that come behind their time: which counters were seen; replay.c: its window
  *   join.c      OTAA: DevNonces never forgotten, the old session kept until the first new uplink
  *   window.c    copies of one frame: published on the first, completed until the window closes
  *   answer.c    what goes back when it closes: RX1/RX2, gateway choice, counters reserved ahead
@@ -87,6 +88,10 @@ enum err mac_bench_gateway(struct env *env, u64 eui);
 /* One copy in the bytes of uplink.radio / uplink_copies.radio; false at the end. */
 bool mac_radio_read(struct radio *out, struct cur *c);
 #define MAC_RADIO_BYTES 40
+/* uplink.flags: fport + 1 in bits 0-8, and these. Behind: its counter was below one accepted before it,
+ * so it says nothing of now. Late: behind, or told by its gateway when its receive windows were over. */
+enum { UPLINK_CONFIRMED = 1 << 9, UPLINK_ADR = 1 << 10, UPLINK_PERSONAL = 1 << 11, UPLINK_LATE = 1 << 12,
+       UPLINK_BEHIND = 1 << 13 };
 /* Gives the clear payload of a personal device's uplink to the app that the profile names. */
 enum err mac_subject_open(struct bytes *out, struct db *db, struct bytes kek, u64 tenant, u64 dev_eui, i64 id,
                           struct bytes sealed, struct arena *arena);

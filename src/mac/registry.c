@@ -189,7 +189,7 @@ void mac_stop(struct env *env)
         boot_release(maps[i]->values);
     }
     void *pools[] = { mac->devices, mac->sessions, mac->free_sessions, mac->freed_now, mac->gateways,
-                      mac->names,   mac->windows,  mac->keys };
+                      mac->names,   mac->windows,  mac->keys,          mac->late };
     for (size_t i = 0; i < COUNT(pools); i++)
         boot_release(pools[i]);
     lora_wipe(mac->kek, sizeof mac->kek);

@@ -3,6 +3,10 @@
  * A data frame (LoRaWAN 1.0.x, chapter 4). In the order of what is cheap and what is certain: shape,
  * copy of an accepted frame, DevAddr, counter, MIC. State moves only after the MIC; the event row is
  * the one insert (event first), session counters follow from it.
+ *
+ * A frame whose counter is behind (late.c), or whose gateway had it until its receive windows were
+ * over, is late: the event stands, at its own time, and that is all. No answer, no commands, and what
+ * a downlink waits for is not settled by it.
  */
 #include "mac/inside.h"
 
@@ -50,7 +54,7 @@ static u8 uplink_channel(const struct env *env, const struct lora_region *region
     return index < 0 ? 0 : (u8)index;
 }
 
-struct found { u32 session; u32 fcnt; struct lora_session keys; };
+struct found { u32 session; u32 fcnt; enum replay_says says; struct lora_session keys; };
 
 static bool verifies(struct env *env, struct found *hit, u32 session, u32 fcnt, const struct lora_frame *f,
                      const struct frame *frame)
@@ -68,21 +72,29 @@ static bool verifies(struct env *env, struct found *hit, u32 session, u32 fcnt, 
     return session_keys(mac, &hit->keys, session) && lora_frame_verify(f, &hit->keys, fcnt, terms);
 }
 
-/* What a session says of a frame that its key verifies, or DROP_BAD_MIC. */
+/* May a counter that the key has verified be accepted? */
+static enum drop weigh_counter(struct env *env, struct found *hit)
+{
+    i64 seen = env->mac->sessions[hit->session].fcnt_up;
+    hit->says = REPLAY_AHEAD;
+    if ((i64)hit->fcnt > seen)
+        return hit->fcnt - MAX(seen, 0) > LORA_FCNT_GAP_MAX ? DROP_FCNT_GAP : PASS;
+    hit->says = late_ask(env, hit->session, hit->fcnt);
+    if (hit->says == REPLAY_NEW)
+        return PASS;
+    return hit->says == REPLAY_UNKNOWN && env->failed != OK ? DROP_STORE : DROP_REPEATED;
+}
+
+/* What a session says of a frame that its key verifies, or DROP_BAD_MIC. The air carries 16 bits of the
+ * counter: a frame of now has the next number that ends in them; one of before lands one turn ahead,
+ * where its MIC fails, and one turn back is what it was. */
 static enum drop try_session(struct env *env, struct found *hit, u32 session, const struct lora_frame *f,
                              const struct frame *frame)
 {
-    const struct session *s = &env->mac->sessions[session];
-    u32 seen = (u32)MAX(s->fcnt_up, 0), fcnt = lora_fcnt_extend(seen, f->fcnt_low);
-    if (verifies(env, hit, session, fcnt, f, frame)) {
-        if (s->fcnt_up >= 0 && fcnt == seen)
-            return DROP_REPEATED;
-        return fcnt - seen > LORA_FCNT_GAP_MAX ? DROP_FCNT_GAP : PASS;
-    }
-    /* An old frame lands one turn ahead, where its MIC fails: look one turn back, so that a replay is
-     * called a replay. It changes nothing. */
-    if (fcnt >= 0x10000 && fcnt - 0x10000 < seen && verifies(env, hit, session, fcnt - 0x10000, f, frame))
-        return DROP_REPEATED;
+    u32 seen = (u32)MAX(env->mac->sessions[session].fcnt_up, 0), fcnt = lora_fcnt_extend(seen, f->fcnt_low);
+    if (verifies(env, hit, session, fcnt, f, frame) ||
+        (fcnt >= 0x10000 && verifies(env, hit, session, fcnt - 0x10000, f, frame)))
+        return weigh_counter(env, hit);
     return DROP_BAD_MIC;
 }
 
@@ -103,6 +115,12 @@ static enum drop find_session(struct env *env, struct found *hit, const struct l
     return drop;
 }
 
+static const char *const repeated_words[] = {
+    [REPLAY_SEEN]    = "this counter was accepted before",
+    [REPLAY_BEYOND]  = "more than 4096 behind; what is so late is not told from a replay any more",
+    [REPLAY_UNKNOWN] = "the events from before are not kept any more, so it may have been accepted then",
+};
+
 static void refuse(struct env *env, enum drop drop, const struct found *hit, const struct lora_frame *f,
                    const struct frame *frame)
 {
@@ -110,15 +128,23 @@ static void refuse(struct env *env, enum drop drop, const struct found *hit, con
     const struct device *d = s ? &env->mac->devices[s->device] : NULL;
     struct str detail = str_fmt(&env->event, "DevAddr %08x FCnt %u", f->devaddr, (unsigned)f->fcnt_low);
     if (s && s->fcnt_up >= 0)
-        detail = str_fmt(&env->event, "%.*s, last accepted %lld", STR(detail), (long long)s->fcnt_up);
+        detail = str_fmt(&env->event, "%.*s, highest accepted %lld", STR(detail), (long long)s->fcnt_up);
+    if (drop == DROP_REPEATED)
+        detail = str_fmt(&env->event, "%.*s: %s", STR(detail), repeated_words[hit->says]);
     mac_refuse(env, d ? d->tenant : 1, d ? d->dev_eui : 0, drop, frame->radio.gateway, detail);
+}
+
+/* When the gateway told us, the device had stopped listening (3.3). */
+static bool is_kept(const struct session *s, const struct frame *frame)
+{
+    return frame->kept_us > (s->rx1_delay_s + LORA_RX2_AFTER_RX1_S) * US_PER_S;
 }
 
 /* The device did not hear our acknowledgement and says it again: answer again, with a new FCntDown. */
 static void answer_again(struct env *env, const struct found *hit, const struct lora_frame *f, const struct frame *frame)
 {
     const struct session *s = &env->mac->sessions[hit->session];
-    if (!lora_mtype_is_confirmed(f->mtype) || (i64)hit->fcnt != s->fcnt_up)
+    if (!lora_mtype_is_confirmed(f->mtype) || (i64)hit->fcnt != s->fcnt_up || is_kept(s, frame))
         return;
     struct window *w = window_open(env, WINDOW_ANSWER, frame, f->mic, env->mac->set.window_us);
     if (!w)
@@ -161,8 +187,9 @@ static enum err insert_uplink(struct env *env, const struct uplink *u, const str
     db_bind_i64(q, 5, u->fcnt);
     db_bind_i64(q, 6, d->last_uplink);
     db_bind_i64(q, 7, u->received.us);
-    db_bind_i64(q, 8, (u->fport + 1) | (u->confirmed ? 1 << 9 : 0) | ((open->fctrl & FCTRL_ADR) ? 1 << 10 : 0) |
-                          (personal ? 1 << 11 : 0));
+    db_bind_i64(q, 8, (u->fport + 1) | (u->confirmed ? UPLINK_CONFIRMED : 0) |
+                          ((open->fctrl & FCTRL_ADR) ? UPLINK_ADR : 0) | (personal ? UPLINK_PERSONAL : 0) |
+                          (u->late ? UPLINK_LATE : 0) | (u->behind ? UPLINK_BEHIND : 0));
     db_bind_bytes(q, 9, open->fopts);
     db_bind_bytes(q, 10, payload);
     db_bind_bytes(q, 11, buf_bytes(&radio));
@@ -204,21 +231,23 @@ static void accept_counters(struct env *env, const struct found *hit, i64 id)
     touch_session(env, hit->session);
     if (d->session[1] == hit->session)
         (void)session_promote(env, s->device);
-    assert(s->fcnt_up < (i64)hit->fcnt);
-    s->fcnt_up     = hit->fcnt;
+    assert((s->fcnt_up < (i64)hit->fcnt) == (hit->says == REPLAY_AHEAD));
+    s->fcnt_up     = MAX(s->fcnt_up, (i64)hit->fcnt);
     d->last_uplink = id;
+    late_note(env, hit->session, hit->fcnt);
     mark_dirty(env, s->device);
 }
 
+/* Two gateways may have kept the same frame: a late one has its copies too. */
 static struct window *open_window(struct env *env, const struct found *hit, const struct lora_frame *f,
-                                  const struct frame *frame, i64 id)
+                                  const struct frame *frame, const struct uplink *u)
 {
-    struct window *w = window_open(env, WINDOW_UPLINK, frame, f->mic, env->mac->set.window_us);
+    struct window *w = window_open(env, u->late ? WINDOW_LATE : WINDOW_UPLINK, frame, f->mic, env->mac->set.window_us);
     if (!w) {
         env->dropped[DROP_NO_ROOM]++;                 /* the uplink stands; its copies and its answer do not */
         return NULL;
     }
-    w->id          = id;
+    w->id          = u->id;
     w->device      = env->mac->sessions[hit->session].device;
     w->session     = hit->session;
     w->fcnt        = hit->fcnt;
@@ -227,11 +256,20 @@ static struct window *open_window(struct env *env, const struct found *hit, cons
     return w;
 }
 
+/* A late frame's own time is its gateway's, where that can be: after the join, before now. */
+static struct wall own_time(const struct session *s, const struct frame *frame)
+{
+    i64 at_us = frame->radio.gateway_us;
+    return at_us > s->id && at_us < frame->received.us ? (struct wall){ at_us } : frame->received;
+}
+
 static enum drop accept(struct env *env, struct uplink *out, const struct found *hit, const struct lora_frame *f,
                         const struct frame *frame)
 {
-    u32  device = env->mac->sessions[hit->session].device;
-    i64  session_id = env->mac->sessions[hit->session].id;
+    const struct session *s = &env->mac->sessions[hit->session];
+    u32  device = s->device;
+    i64  session_id = s->id;
+    bool behind = hit->says == REPLAY_NEW, late = behind || is_kept(s, frame);
     u8  *room = arena_take(&env->event, LORA_AIR_MAX, 1);
     struct lora_frame open;
     lora_frame_open(&open, room, f, &hit->keys, hit->fcnt);
@@ -240,16 +278,20 @@ static enum drop accept(struct env *env, struct uplink *out, const struct found 
                             .fcnt      = hit->fcnt,
                             .fport     = f->fport,
                             .confirmed = lora_mtype_is_confirmed(f->mtype),
+                            .late      = late,
+                            .behind    = behind,
                             .payload   = f->fport > 0 ? open.payload : (struct bytes){ room, 0 },
-                            .received  = frame->received,
+                            .received  = late ? own_time(s, frame) : frame->received,
                             .radio     = frame->radio };
     if (insert_uplink(env, out, &env->mac->devices[device], &open, session_id) != OK)
         return DROP_STORE;
     accept_counters(env, hit, out->id);
-    struct window *w = open_window(env, hit, f, frame, out->id);
+    struct window *w = open_window(env, hit, f, frame, out);
+    env->counted[COUNT_UPLINKS]++;
+    if (late)
+        return PASS;
     queue_settle_ack(env, hit->session, f);
     hear_commands(env, w, device, hit->session, f->fport == FPORT_MAC ? open.payload : open.fopts);
-    env->counted[COUNT_UPLINKS]++;
     return PASS;
 }
 
@@ -272,6 +314,8 @@ enum drop mac_uplink(struct env *env, struct uplink *out, const struct frame *fr
     drop = find_session(env, &hit, &f, frame);
     if (drop == PASS)
         return accept(env, out, &hit, &f, frame);
+    if (drop == DROP_STORE)
+        return drop;
     if (drop == DROP_REPEATED)
         answer_again(env, &hit, &f, frame);
     refuse(env, drop, &hit, &f, frame);

@@ -82,6 +82,11 @@ void windows_drop_batch(struct env *env)
     }
 }
 
+static bool is_event(const struct window *w)
+{
+    return w->kind == WINDOW_UPLINK || w->kind == WINDOW_LATE;
+}
+
 static void write_copies(struct env *env, const struct window *w)
 {
     u8 room[COPIES_MAX * MAC_RADIO_BYTES];
@@ -101,16 +106,17 @@ static void write_copies(struct env *env, const struct window *w)
 void window_late(struct env *env, struct window *w, const struct radio *radio)
 {
     window_add(w, radio);
-    if (w->kind == WINDOW_UPLINK)
+    if (is_event(w))
         write_copies(env, w);
 }
 
 static void close_window(struct env *env, struct window *w)
 {
     w->open = false;
-    if (w->kind == WINDOW_UPLINK && w->copies > 1)
+    if (is_event(w) && w->copies > 1)
         write_copies(env, w);
-    answer_window(env, w);
+    if (w->kind != WINDOW_LATE)
+        answer_window(env, w);
 }
 
 struct mono mac_tick(struct env *env)

@@ -39,7 +39,8 @@ static void judge_change(struct field *f, const struct reading *r, double sim_sp
     struct wall at;
     if (isnan(f->rule->rate_per_h) || !last_good(&before, &at, r, f->rule, arena))
         return;
-    double hours = MAX((double)(r->observed.us - at.us) / 3.6e9, RATE_FLOOR_H) * speed;
+    /* Between the two, whichever is the older: a reading may be late, and clocks are set back. */
+    double hours = MAX(fabs((double)(r->observed.us - at.us)) / 3.6e9, RATE_FLOOR_H) * speed;
     double rate  = fabs(f->number - before) / hours;
     if (rate > f->rule->rate_per_h)
         mark(f, FLAG_CHANGE, str_fmt(arena, "%+.3g in %.0f min; more than %g an hour is not believed",
