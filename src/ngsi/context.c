@@ -167,23 +167,59 @@ static struct str expand_prefix(const struct ngsi_context *c, struct str iri, st
     return iri;
 }
 
-/* A definition may use another term, a compact IRI or @vocab; afterwards all are IRIs or keywords. */
-static void settle_iris(struct ngsi_context *c, struct arena *arena)
-{
-    struct str vocab = c->vocab.n ? c->vocab : S(NGSI_DEFAULT_IRI);
+enum settled { UNTOUCHED, BEGUN, SETTLED };
 
-    for (u32 i = 0; i < c->n; i++) {
-        struct str *iri = &c->terms[i].iri;
-        if (str_starts(*iri, S("@")))
-            continue;
-        bool named = !memchr(iri->p, ':', iri->n);
-        const struct term *other =
-            named && !str_eq(*iri, c->terms[i].name) ? term_named(c, *iri) : NULL;
-        if (other)
-            *iri = other->iri;
-        *iri = memchr(iri->p, ':', iri->n) ? expand_prefix(c, *iri, arena)
-                                           : str_fmt(arena, "%.*s%.*s", STR(vocab), STR(*iri));
-    }
+static bool settle(struct reading *r, u8 *state, u32 i, int depth);
+
+/* The term of the same context that a definition begins with, settled first; NULL: there is none. */
+static bool settle_other(struct reading *r, u8 *state, const struct term **other, struct str name, u32 i, int depth)
+{
+    const struct ngsi_context *c = r->context;
+
+    *other = c->core && term_named(c->core, name) ? NULL : term_named(c, name);
+    if (!*other || *other == &c->terms[i])
+        return true;
+    return settle(r, state, (u32)(*other - c->terms), depth + 1);
+}
+
+/*
+ * A definition may use another term, a compact IRI or @vocab; afterwards all are IRIs or keywords. One
+ * that comes back to itself would mean another IRI each time (JSON-LD 1.1: "cyclic IRI mapping").
+ */
+static bool settle(struct reading *r, u8 *state, u32 i, int depth)
+{
+    struct ngsi_context *c = r->context;
+    struct term *t = &c->terms[i];
+    struct str   rest = t->iri, prefix = str_cut(&rest, ':'), vocab = c->vocab.n ? c->vocab : S(NGSI_DEFAULT_IRI);
+    bool compact = prefix.n < t->iri.n;
+    const struct term *other = NULL;
+
+    if (state[i] == SETTLED || str_starts(t->iri, S("@")) || (compact && str_starts(rest, S("//"))))
+        return true;
+    if (state[i] == BEGUN || depth > PREFIX_DEPTH_MAX || (compact && rest.n > 0 && str_eq(prefix, t->name)))
+        return refuse(r, NGSI_BAD_REQUEST_DATA,
+                      str_fmt(r->arena, "the @context defines \"%.*s\" by itself", STR(t->name)));
+    state[i] = BEGUN;
+    if (!settle_other(r, state, &other, prefix, i, depth))
+        return false;
+    if (compact)
+        t->iri = expand_prefix(c, t->iri, r->arena);
+    else
+        t->iri = other && other != t ? other->iri : str_fmt(r->arena, "%.*s%.*s", STR(vocab), STR(t->iri));
+    state[i] = SETTLED;
+    return true;
+}
+
+static bool settle_iris(struct reading *r)
+{
+    u8 *state = arena_array(r->arena, u8, r->context->n + 1);
+
+    if (r->context->vocab.n > 0 && !ngsi_is_uri(r->context->vocab))
+        return refuse(r, NGSI_BAD_REQUEST_DATA, S("the @vocab is no IRI"));
+    for (u32 i = 0; i < r->context->n; i++)
+        if (!settle(r, state, i, 0))
+            return false;
+    return true;
 }
 
 static bool read_context(struct reading *r, struct str jsonld)
@@ -216,7 +252,8 @@ static bool read_context(struct reading *r, struct str jsonld)
             if (!read_part(r, part))
                 return false;
     }
-    settle_iris(c, r->arena);
+    if (!settle_iris(r))
+        return false;
     index_iris(c);
     return true;
 }
