@@ -149,6 +149,8 @@ void judge_emitted(u32 gateway, const struct parcel *p, struct mono at);
 /* After each step: what is cheap. At ends of lives, now and then, and at the end: the whole store. */
 void judge_step(void);
 void judge_whole(void);
+/* A life ends: the judge's own look into the store ends with it. Before disk_settle. */
+void judge_end_life(void);
 /* Near the end, the city rests and the daemon lives: everything must be in its place. Called by the agenda. */
 void judge_rest(void *arg, i64 number);
 /* Device power cuts, key changes: sessions the judge shall expect no more. */

@@ -57,6 +57,7 @@ static void one_life(struct box *b)
     door_end_life();
     codec_end_life();
     box_loop_end();
+    judge_end_life();
     disk_settle(b->dead ? b->cut : CUT_PROCESS);
     if (b->dead) {
         b->cuts[b->cut]++;
@@ -73,6 +74,7 @@ static void one_life(struct box *b)
         if (code != 0)
             box_broken("R1", "told to stop, the daemon ended with %d", code);
     }
+    b->dead = false;                                       /* the disk is there again, for who looks at what was left */
 }
 
 void box_live_until(struct mono end)

@@ -146,6 +146,8 @@ static void emit(struct sim *s, u32 index, struct mono now)
                         .at = g->at };
     memcpy(f.phy, p->phy, p->n);
     g->txnb++;
+    if (s->emitted)
+        s->emitted(p->gateway, p, now);
     s->tally.emitted += sim_air_launch(s, &f);
 }
 

@@ -242,6 +242,7 @@ struct sim {
     struct mono    started, told_at;
     void (*launched)(void *of, const struct flight *f);   /* who wants to know what goes on the air, or NULL */
     void *launched_of;
+    void (*emitted)(u32 gateway, const struct parcel *p, struct mono at);   /* a gateway puts it on the air; or NULL */
 };
 
 void sim_place_gateways(struct sim *s);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOTARU_BOX_JUDGE_H
+#define HOTARU_BOX_JUDGE_H
+
+/*
+ * What the files of the observer share. It keeps the only truth: what devices launched, what
+ * gateways pushed, what the daemon acknowledged, sent and delivered. It looks into the store with a
+ * reader's connection of its own; it never asks the daemon what is true.
+ *
+ *   judge.c        what devices and gateways said; acknowledgements (R1, R5, R6, R13, R16)
+ *   judge_store.c  the store: every row, once, for ever the same (R1, R2, R3, R7, R12)
+ *   judge_down.c   downlinks: counters, windows, rows before intents (R4, R5)
+ *   judge_seen.c   what readers of streams saw; what nobody may see of a tracker (R1, R7)
+ */
+#include "box/box.h"
+
+#define NOBODY UINT32_MAX
+
+/* How far behind the newest counter of its session a frame may be and still be new (R11).
+ * 0: only what is newer than the newest. */
+#define LATE_WINDOW 4096
+
+enum { HEARD = 256, PUSHES = 512, ASKS = 16, FRAMES_A_PUSH = 8 };
+
+/* How the device listens after it spoke. */
+struct listens { u32 rx2_hz; u8 delay_s, rx1_offset, rx2_dr; bool dwell; };
+
+/* A device's session, as the device has it. In the order of their first frames. */
+struct talk {
+    u32 device, devaddr;
+    u8  nwk_s_key[16], app_s_key[16];
+    i64 stored_most;                    /* the highest counter in the store; -1: none */
+    i64 row_session;                    /* what the daemon calls it; 0: not known yet */
+    i64 down_most, down_before;         /* FCntDown: the highest; the highest of earlier lives; -1 */
+    u32 down_life;
+};
+
+/* One thing that a device said, however often: a counter of a session, or a join-request. */
+struct said {
+    u64 phy, plain;                     /* hashes: of the frame; of port, commands and payload in clear */
+    i64 id;                             /* of its event; 0: not in the store */
+    struct mono ended;                  /* its last flight */
+    struct listens listens;
+    u32 device, talk, fcnt;             /* talk NOBODY: a join-request, fcnt is its DevNonce */
+    u64 place;                          /* a tracker's: where it is, as it stands in the payload */
+    bool acked, excused, doubled;       /* doubled: the device used this counter for two frames */
+};
+
+/* A row of the store, in the order of ids. */
+struct row { i64 id; u64 content; struct mono seen; u32 said; u8 readings; bool lost, mute; };
+
+struct catch { u32 said, tmst, hz; u8 sf; struct mono at; struct listens listens; };
+struct push  { u64 serial, hash; u32 said[FRAMES_A_PUSH]; u16 token; u8 n; bool doubtful; };
+struct asked { u64 hash; u32 tmst, airtime_us; u16 token; bool refused; };
+struct listener {                       /* a gateway */
+    struct catch heard[HEARD];
+    struct push  push[PUSHES];
+    struct asked asked[ASKS];
+    u32  heard_n, push_n, asked_n;
+    bool answered;                      /* ever: the daemon knows it */
+};
+struct speaker {                        /* a device */
+    u32 talk, newest_stored;            /* its session now; its newest one with a row; NOBODY */
+    i64 join_nonce;                     /* the highest it was given; -1 */
+    u32 accepts;
+};
+
+struct sent    { u64 hash; u32 life, device; };
+struct granted { u64 hash; u32 join_nonce; };
+/* A list that grows. */
+#define LIST(type) struct { type *p; u32 n, room; }
+
+struct judge {
+    struct box *box;
+    struct arena scratch;
+    LIST(struct said) said;
+    LIST(struct talk) talks;
+    LIST(struct row)  rows;
+    LIST(struct sent) sent;
+    LIST(struct granted) granted;
+    LIST(struct listener) listeners;
+    LIST(struct speaker) speakers;
+    struct map by_phy, by_counter, by_eui, by_devaddr, by_row_session, by_down_counter, by_down_phy, by_nonce,
+               fcnts, places, trackers;
+    u64 serial;
+    struct judge_table table;
+
+    /* the store */
+    struct db *db;
+    u32  db_life;
+    i64  reading_last;
+    u64  power_cuts;                    /* counted at the last whole pass */
+    bool whole_due;
+    u64  looks, blind;                  /* looks into the store; and those that saw nothing */
+
+    /* what readers saw */
+    struct door_reader uplinks, changes;
+    u32  next_row;                      /* to be delivered */
+    u64  reconnects_uplinks, reconnects_changes;
+    i64  change_last;
+
+    /* does it answer? */
+    u32  life;
+    struct mono life_began, waits_since, looked_at;
+    u32  waiting;                       /* datagrams without any acknowledgement since */
+    bool mute, was_full, first_ack;
+    u64  refused_full;
+    i64  first_ack_us_max;
+
+    /* for the record, nothing is broken by them */
+    u64 overlaps, displaced, unlistened;
+};
+
+struct judge *judge_here(void);
+#define list_add(list) judge_grow((void **)&(list)->p, &(list)->n, &(list)->room, sizeof *(list)->p)
+void *judge_grow(void **p, u32 *n, u32 *room, size_t size);      /* room for one more, zeroed */
+struct speaker  *speaker_of(u32 device);
+struct listener *listener_of(u32 gateway);
+struct str judge_who(u32 device);                                /* its name and EUI; in the scratch */
+struct str judge_what(const struct said *s);
+u64  counter_key(u32 talk, u32 fcnt);
+u64  plain_hash(u32 flags, struct bytes fopts, struct bytes payload);
+
+/* judge_store.c */
+bool store_open(void);                                           /* false: it cannot be read now */
+void store_close(void);
+bool store_read(void);                                           /* rows that are new */
+struct row *row_of(i64 id);
+enum seen { SEEN_NOT, SEEN, SEEN_BLIND };
+enum seen store_has_nonce(u32 device, u16 nonce);
+enum seen store_has_device(u32 device);
+enum seen store_session(u32 device, u32 devaddr, i64 *down_reserved, bool *other_waits);
+i64  store_count_downlinks(u32 device, i64 fcnt);                /* fcnt -1: join-accepts; -1: blind */
+i64  store_join_nonce(u32 device);
+
+/* judge_down.c */
+void down_pull_resp(u32 gateway, u16 token, struct bytes json);
+void down_refused(u32 gateway, u16 token, struct str json);
+
+/* judge_seen.c */
+void seen_begin(void);
+void seen_overdue(void);                                         /* what was stored long ago and not delivered */
+void seen_text(const char *where, struct str text);              /* no tracker's place may stand there */
+void seen_disk(void);
+
+#endif
