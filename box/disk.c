@@ -364,6 +364,21 @@ enum err sys_file_write(const char *path, struct bytes content, int mode)
     return disk_sync_names() ? ERR_IO : OK;
 }
 
+enum err sys_file_again(const char *path)
+{
+    u8  block[1 << 16];
+    struct file *f = disk_find(path);
+    if (!f)
+        return box_here()->dead ? ERR_IO : OK;
+    for (i64 at = 0, n; at < f->seen.n; at += n) {
+        n = MIN((i64)sizeof block, f->seen.n - at);
+        (void)disk_read(f, at, block, n);
+        if (disk_write(f, at, (struct bytes){ block, (size_t)n }))
+            return ERR_IO;
+    }
+    return disk_sync(f) || disk_sync_names() ? ERR_IO : OK;
+}
+
 enum err sys_folder_make(const char *path)
 {
     if (str_z(path).n == 0)

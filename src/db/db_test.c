@@ -559,6 +559,24 @@ TEST(the_log_is_emptied_by_idle_work_and_only_by_the_writer)
     db_close(db);
 }
 
+TEST(a_log_that_is_written_again_is_the_same)
+{
+    struct str where = str_fmt(test_arena(), "%s/store", test_folder());
+    struct str wal = str_fmt(test_arena(), "%.*s/hotaru.db-wal", STR(where));
+    struct bytes before, after;
+    struct db *db = open_with_fact(where);
+
+    for (i64 i = 0; i < 100; i++)
+        EQ(put(db, i, S("x")), OK);
+    EQ(sys_file_read(&before, wal.p, 1 << 24, test_arena()), OK);
+    TRUE(before.n > 100 * 4096);
+    EQ(sys_file_again(wal.p), OK);
+    EQ(sys_file_read(&after, wal.p, 1 << 24, test_arena()), OK);
+    BYTES_EQ(after, before);
+    EQ(sys_file_again(str_fmt(test_arena(), "%s/none", test_folder()).p), OK);
+    db_close(db);
+}
+
 /* Runs `play` in a process of its own: *line stays 0 when all its needs were met, -1 when it had to
  * give up. */
 struct stage { int out; };

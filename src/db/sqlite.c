@@ -496,6 +496,9 @@ enum err sqlite_open(struct db **out, struct str where, enum db_mode mode, struc
     }
     if (!err && mode == DB_WRITER)
         err = take_lock(s, str_fmt(arena, "%s/hotaru.lock", folder).p, why, arena);
+    /* What the last run could not sync may stand in memory alone; it must be on the disk before its pages are. */
+    if (!err && mode == DB_WRITER && (err = sys_file_again(s->wal_path)))
+        *why = str_fmt(arena, "the log %s cannot be written again", s->wal_path);
     if (!err)
         err = open_file(s, path, why, arena);
     if (!err)

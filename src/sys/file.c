@@ -86,6 +86,21 @@ enum err sys_file_write(const char *path, struct bytes content, int mode)
     return sync_folder_of(path) ? OK : ERR_IO;
 }
 
+enum err sys_file_again(const char *path)
+{
+    u8  block[1 << 16];
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? OK : ERR_IO;
+    ssize_t n;
+    off_t   at = 0;
+    while ((n = pread(fd, block, sizeof block, at)) > 0 && pwrite(fd, block, (size_t)n, at) == n)
+        at += n;
+    bool good = n == 0 && fsync(fd) == 0;
+    (void)close(fd);
+    return good && sync_folder_of(path) ? OK : ERR_IO;
+}
+
 enum err sys_folder_make(const char *path)
 {
     char   part[PATH_MAX];
@@ -98,7 +113,8 @@ enum err sys_folder_make(const char *path)
             continue;
         char was = part[i];
         part[i]  = 0;
-        if (mkdir(part, i == n ? 0700 : 0755) != 0 && errno != EEXIST)
+        bool made = mkdir(part, i == n ? 0700 : 0755) == 0;
+        if (made ? !sync_folder_of(part) : errno != EEXIST)
             return ERR_IO;
         part[i] = was;
     }

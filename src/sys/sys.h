@@ -18,6 +18,9 @@ void        sys_random(u8 *out, size_t n);             /* from the kernel; never
 enum err sys_file_read(struct bytes *out, const char *path, size_t max, struct arena *arena);
 /* Written beside, synced, renamed, folder synced: there is the old file or the new one, never half. */
 enum err sys_file_write(const char *path, struct bytes content, int mode);
+/* Writes the file's bytes again where they stand, and syncs: what a sync that failed called clean (Linux does) reaches
+ * the disk after all. OK also when there is no such file. */
+enum err sys_file_again(const char *path);
 enum err sys_folder_make(const char *path);            /* with its parents, mode 0700 for the last; OK when there */
 bool     sys_file_size(i64 *bytes, const char *path);  /* false: there is no such file */
 /* Exists afterwards with that many bytes, allocated, not only promised: false when there is no room. 0: emptied. */
