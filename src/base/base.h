@@ -195,6 +195,12 @@ static inline struct str text_str(const struct text *t) { return (struct str){ t
 bool base64_read(u8 *out, size_t room, size_t *n, struct str in);
 struct str base64_str(struct arena *a, struct bytes b);   /* standard alphabet, padded */
 
+/* ------------------------------------------------------------------ checksums */
+
+/* CRC-32C of `b` behind what `crc` stands for; 0 begins. crc32c_plain: without the processor's help. */
+u32 crc32c(u32 crc, struct bytes b);
+u32 crc32c_plain(u32 crc, struct bytes b);
+
 /* ------------------------------------------------------------------ maps */
 
 u64 hash_u64(u64 x);

@@ -116,3 +116,23 @@ TEST(an_arena_forgets_and_gives_zeroed_room_again)
     TRUE(arena_bytes(&a) < 20000);
     arena_free(&a);
 }
+
+/* RFC 3720, appendix B.4: the register's bytes as they are sent, here as a number. */
+TEST(crc32c_is_that_of_the_standard_by_either_way)
+{
+    u8 block[32], up[32];
+    memset(block, 0, sizeof block);
+    EQ(crc32c(0, (struct bytes){ block, 32 }), 0x8A9136AA);
+    memset(block, 0xFF, sizeof block);
+    EQ(crc32c(0, (struct bytes){ block, 32 }), 0x62A8AB43);
+    for (u8 i = 0; i < 32; i++)
+        up[i] = i;
+    EQ(crc32c(0, (struct bytes){ up, 32 }), 0x46DD794E);
+    EQ(crc32c(0, bytes_of(S("123456789"))), 0xE3069283);
+    EQ(crc32c(0, bytes_of(S(""))), 0);
+    for (size_t cut = 0; cut <= 32; cut++) {
+        struct bytes head = { up, cut }, tail = { up + cut, 32 - cut };
+        EQ(crc32c(crc32c(0, head), tail), 0x46DD794E);
+        EQ(crc32c_plain(crc32c_plain(0, head), tail), 0x46DD794E);
+    }
+}

@@ -104,28 +104,47 @@ static void check_place(const struct db_query *q, int at)
     assert(q->parameters < 0 || at <= q->parameters);
 }
 
+/* The sum of a row is made on the way, as long as its parameters come in their order. */
+static bool in_order(struct db_query *q, int at)
+{
+    if (at == 1)
+        q->summed = 0, q->sum = 0;
+    if (at != q->summed + 1)
+        return false;
+    q->summed = at;
+    return true;
+}
+
 void db_bind_i64(struct db_query *q, int at, i64 v)
 {
     check_place(q, at);
+    if (in_order(q, at))
+        q->sum = db_sum_i64(q->sum, at, v);
     q->db->body->bind_i64(q, at, v);
 }
 
 void db_bind_double(struct db_query *q, int at, double v)
 {
+    if (isnan(v)) {
+        db_bind_null(q, at);
+        return;
+    }
     check_place(q, at);
-    if (isnan(v))
-        q->db->body->bind_null(q, at);
-    else
-        q->db->body->bind_double(q, at, v);
+    if (in_order(q, at))
+        q->sum = db_sum_double(q->sum, at, v);
+    q->db->body->bind_double(q, at, v);
 }
 
 void db_bind_str(struct db_query *q, int at, struct str v)
 {
     check_place(q, at);
     if (v.n == 0 || (!memchr(v.p, 0, v.n) && str_is_utf8(v))) {
+        if (in_order(q, at))
+            q->sum = db_sum_bytes(q->sum, at, DB_TEXT, bytes_of(v));
         q->db->body->bind_str(q, at, v.n ? v : S(""));
         return;
     }
+    (void)in_order(q, at);
     q->bad = ERR_INVALID;
     db_remember(q->db, S("a text parameter is not UTF-8 or holds a NUL"));
 }
@@ -133,13 +152,23 @@ void db_bind_str(struct db_query *q, int at, struct str v)
 void db_bind_bytes(struct db_query *q, int at, struct bytes v)
 {
     check_place(q, at);
+    if (in_order(q, at))
+        q->sum = db_sum_bytes(q->sum, at, DB_BYTES, v);
     q->db->body->bind_bytes(q, at, v.n ? v : bytes_of(S("")));
 }
 
 void db_bind_null(struct db_query *q, int at)
 {
     check_place(q, at);
+    (void)in_order(q, at);
     q->db->body->bind_null(q, at);
+}
+
+void db_bind_sum(struct db_query *q, int at)
+{
+    check_place(q, at);
+    assert(q->summed == at - 1);             /* the whole row, in the table's order */
+    q->db->body->bind_i64(q, at, (i64)q->sum);
 }
 
 /* Before a statement touches the database: what may have gone wrong already. */
@@ -196,6 +225,9 @@ double       db_double(struct db_query *q, int column)  { return q->db->body->db
 struct str   db_str(struct db_query *q, int column)     { return q->db->body->str(q, column); }
 struct bytes db_bytes(struct db_query *q, int column)   { return q->db->body->bytes(q, column); }
 bool         db_is_null(struct db_query *q, int column) { return q->db->body->null(q, column); }
+enum db_kind db_kind(struct db_query *q, int column)    { return q->db->body->kind(q, column); }
+int          db_columns(struct db_query *q)             { return q->db->body->columns(q); }
+const char  *db_column_name(struct db_query *q, int column) { return q->db->body->name(q, column); }
 
 /* ------------------------------------------------------------------ transactions */
 

@@ -59,6 +59,40 @@ double       db_double(struct db_query *q, int column);
 struct str   db_str(struct db_query *q, int column);
 struct bytes db_bytes(struct db_query *q, int column);
 bool         db_is_null(struct db_query *q, int column);
+int          db_columns(struct db_query *q);             /* of the current row */
+const char  *db_column_name(struct db_query *q, int column);
+enum db_kind { DB_NULL, DB_I64, DB_DOUBLE, DB_TEXT, DB_BYTES };
+enum db_kind db_kind(struct db_query *q, int column);    /* as it is stored, before it is read as something else */
+
+/* ------------------------------------------------------------------ rows that know when they are damaged */
+
+/*
+ * A row's checksum stands in its column `sum` (docs/adr/0014). Writing: bind the whole row in the
+ * table's order from parameter 1 on, then the sum behind it; so a row is always written whole.
+ * Reading: the row's columns in the table's order, its sum behind them. A row without a sum is from
+ * before there were sums, and is taken as it is.
+ */
+void db_bind_sum(struct db_query *q, int at);
+enum db_sum { DB_SUM_RIGHT, DB_SUM_NONE, DB_SUM_WRONG };
+enum db_sum db_row_sum(struct db_query *q, int from, int n);
+u32         db_row_crc(struct db_query *q, int from, int n);
+/* The same for a row that is to be used: false when it is damaged, which is then noted under its
+ * first `keys` columns. Such a row is left out, never shown. */
+bool        db_row_good(struct db_query *q, int from, int n, const char *table, int keys);
+/* "tenant 1, dev_eui 70B3D57ED0000001" */
+struct str  db_key_text(struct db_query *q, int from, int n, char *room, size_t size);
+
+/* What the connections of a process found damaged since it started: each row once, the first by name. */
+enum { DB_DAMAGED_MAX = 64, DB_KEY_TEXT = 96 };
+struct db_damaged { i64 since_us; char table[24]; char key[DB_KEY_TEXT]; };
+struct db_damage;
+struct db_damage *db_damage_make(void);
+void   db_damage_free(struct db_damage *d);
+void   db_damage_watch(struct db *db, struct db_damage *d);
+void   db_damage_note(struct db *db, const char *table, struct str key);
+size_t db_damage_list(struct db_damage *d, struct db_damaged *out, size_t room, u64 *count);
+
+/* ------------------------------------------------------------------ transactions */
 
 /* An error of any call inside a transaction dooms it, on both databases: db_commit then rolls back
  * and returns that error. To ask whether a key stands already, use ON CONFLICT (…) DO NOTHING and

@@ -508,6 +508,89 @@ BOTH(a_migration_that_is_killed_leaves_a_store_that_opens)
     db_close(db);
 }
 
+/* ------------------------------------------------------------------ rows that know when they are damaged */
+
+static void put_summed(struct db *db, i64 a, double b, struct str c, struct bytes d)
+{
+    struct db_query *q = db_query(db, "INSERT INTO summed (a, b, c, d, e, sum) VALUES ($1, $2, $3, $4, $5, $6)");
+    db_bind_i64(q, 1, a);
+    db_bind_double(q, 2, b);
+    db_bind_str(q, 3, c);
+    db_bind_bytes(q, 4, d);
+    db_bind_null(q, 5);
+    db_bind_sum(q, 6);
+    EQ(db_run(q), OK);
+}
+
+static struct db *open_summed(struct str where)
+{
+    struct db *db = open_store(where, DB_WRITER);
+    EQ(db_exec(db, "CREATE TABLE summed (a BIGINT NOT NULL, b DOUBLE PRECISION, c TEXT, d BYTEA, e BIGINT, sum BIGINT,"
+                   " PRIMARY KEY (a))"), OK);
+    put_summed(db, 7, 36.5, S("\xe6\xb0\xb4\xe4\xbd\x8d"), bytes_of(S("abc")));
+    put_summed(db, -1, -0.0, S(""), bytes_of(S("")));
+    put_summed(db, 8, (double)NAN, S("x"), bytes_of(S("x")));
+    return db;
+}
+
+#define SUMMED "SELECT a, b, c, d, e, sum FROM summed WHERE a = "
+
+static enum db_sum sum_of(struct db *db, const char *sql)
+{
+    struct db_query *q = db_query(db, sql);
+    EQ(db_step(q), OK);
+    enum db_sum is = db_row_sum(q, 0, 5);
+    db_reset(q);
+    return is;
+}
+
+/* The same number on both databases, and in a store that is read by the next version. */
+BOTH(a_rows_sum_is_over_its_values_and_says_when_one_of_them_is_another)
+{
+    static const char *const changes[] = {
+        "UPDATE summed SET b = 36.25 WHERE a = 7", "UPDATE summed SET b = NULL WHERE a = 7",
+        "UPDATE summed SET c = 'river' WHERE a = 7", "UPDATE summed SET c = '' WHERE a = 7",
+        "UPDATE summed SET e = 0 WHERE a = 7", "UPDATE summed SET sum = sum + 1 WHERE a = 7",
+        "UPDATE summed SET a = 9 WHERE a = 7",
+    };
+    struct db *db = open_summed(where);
+    EQ(sum_of(db, SUMMED "7"), DB_SUM_RIGHT);
+    EQ(sum_of(db, SUMMED "-1"), DB_SUM_RIGHT);
+    EQ(sum_of(db, SUMMED "8"), DB_SUM_RIGHT);
+    EQ(one_value(db, "SELECT sum FROM summed WHERE a = 7"), 0xB14478B3);
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        EQ(db_begin(db), OK);
+        EQ(db_exec(db, changes[i]), OK);
+        EQ(sum_of(db, i + 1 < COUNT(changes) ? SUMMED "7" : SUMMED "9"), DB_SUM_WRONG);
+        db_rollback(db);
+    }
+    EQ(db_exec(db, "UPDATE summed SET sum = NULL WHERE a = 7"), OK);
+    EQ(sum_of(db, SUMMED "7"), DB_SUM_NONE);
+    db_close(db);
+}
+
+BOTH(a_damaged_row_is_noted_once_with_its_key)
+{
+    struct db_damage *damage = db_damage_make();
+    struct db_damaged list[4];
+    struct db *db = open_summed(where);
+    u64 count;
+    db_damage_watch(db, damage);
+    EQ(db_exec(db, "UPDATE summed SET b = 1"), OK);
+    for (int round = 0; round < 3; round++) {
+        struct db_query *q = db_query(db, SUMMED "7");
+        EQ(db_step(q), OK);
+        TRUE(!db_row_good(q, 0, 5, "summed", 1));
+        db_reset(q);
+    }
+    EQ(db_damage_list(damage, list, COUNT(list), &count), 1);
+    EQ(count, 1);
+    STR_EQ(str_z(list[0].table), S("summed"));
+    STR_EQ(str_z(list[0].key), S("a 7"));
+    db_close(db);
+    db_damage_free(damage);
+}
+
 TEST(the_embedded_schema_is_numbered_from_one)
 {
     struct migration list[64];

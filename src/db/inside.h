@@ -24,6 +24,8 @@ struct db_query {
     int         parameters;      /* known after the preparation; -1 before */
     bool        stepping;        /* rows may follow: not to be bound or asked for */
     enum err    bad;             /* a parameter that cannot be stored */
+    int         summed;          /* parameters 1 … summed were bound in their order; `sum` is over them */
+    u32         sum;
 };
 
 struct db_body {
@@ -43,6 +45,9 @@ struct db_body {
     struct str   (*str)(struct db_query *q, int column);
     struct bytes (*bytes)(struct db_query *q, int column);
     bool         (*null)(struct db_query *q, int column);
+    enum db_kind (*kind)(struct db_query *q, int column);
+    int          (*columns)(struct db_query *q);
+    const char  *(*name)(struct db_query *q, int column);
     enum err (*begin)(struct db *db);
     enum err (*commit)(struct db *db);
     void     (*rollback)(struct db *db);
@@ -62,6 +67,7 @@ struct db {
     bool             in_transaction;
     bool             dead;                        /* the writer met ERR_IO: believe nothing more */
     enum err         doomed;                      /* the first error of the transaction */
+    struct db_damage *damage;                     /* shared with other connections, or NULL */
     char             error[DB_ERROR_MAX];
     size_t           error_n;
 };
@@ -73,6 +79,13 @@ enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struc
 
 /* Keeps the database's own words for db_error. */
 void db_remember(struct db *db, struct str words);
+
+/* ------------------------------------------------------------------ sum.c */
+
+u32 db_sum_i64(u32 crc, int position, i64 v);
+u32 db_sum_double(u32 crc, int position, double v);
+u32 db_sum_bytes(u32 crc, int position, enum db_kind kind, struct bytes v);
+u32 db_sum_column(u32 crc, int position, struct db_query *q, int column);
 
 /* ------------------------------------------------------------------ migrations */
 

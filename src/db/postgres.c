@@ -459,6 +459,22 @@ static bool column_null(struct db_query *q, int column)
     return PQgetisnull(query(q)->rows, query(q)->row, column);
 }
 
+static enum db_kind column_kind(struct db_query *q, int column)
+{
+    const struct postgres_query *pq = query(q);
+    if (column_null(q, column))
+        return DB_NULL;
+    switch (PQftype(pq->rows, column)) {
+    case OID_BYTEA: return DB_BYTES;
+    case OID_TEXT: case OID_VARCHAR: return DB_TEXT;
+    case OID_FLOAT8: case OID_FLOAT4: case OID_NUMERIC: return DB_DOUBLE;
+    default: return DB_I64;
+    }
+}
+
+static int column_count(struct db_query *q) { return PQnfields(query(q)->rows); }
+static const char *column_name(struct db_query *q, int column) { return PQfname(query(q)->rows, column); }
+
 /* ------------------------------------------------------------------ transactions */
 
 static enum err simple(struct postgres *p, const char *sql)
@@ -557,7 +573,7 @@ static const struct db_body postgres_body = {
     .bind_bytes = bind_bytes, .bind_null = bind_null,
     .run = run, .changes = changes, .step = step, .reset = reset,
     .i64 = column_i64, .dbl = column_double, .str = column_str, .bytes = column_bytes,
-    .null = column_null,
+    .null = column_null, .kind = column_kind, .columns = column_count, .name = column_name,
     .begin = begin, .commit = commit, .rollback = rollback, .exec = exec,
     .idle = idle, .release_reserve = release_reserve, .version = version, .postgres = true,
 };

@@ -204,6 +204,20 @@ static bool column_null(struct db_query *q, int column)
     return sqlite3_column_type(stmt_of(q), column) == SQLITE_NULL;
 }
 
+static enum db_kind column_kind(struct db_query *q, int column)
+{
+    switch (sqlite3_column_type(stmt_of(q), column)) {
+    case SQLITE_INTEGER: return DB_I64;
+    case SQLITE_FLOAT:   return DB_DOUBLE;
+    case SQLITE_TEXT:    return DB_TEXT;
+    case SQLITE_BLOB:    return DB_BYTES;
+    default:             return DB_NULL;
+    }
+}
+
+static int column_count(struct db_query *q) { return sqlite3_column_count(stmt_of(q)); }
+static const char *column_name(struct db_query *q, int column) { return sqlite3_column_name(stmt_of(q), column); }
+
 /* ------------------------------------------------------------------ transactions */
 
 static enum err once(struct sqlite *s, sqlite3_stmt *stmt)
@@ -448,7 +462,7 @@ static const struct db_body sqlite_body = {
     .bind_bytes = bind_bytes, .bind_null = bind_null,
     .run = run, .changes = changes, .step = step, .reset = reset,
     .i64 = column_i64, .dbl = column_double, .str = column_str, .bytes = column_bytes,
-    .null = column_null,
+    .null = column_null, .kind = column_kind, .columns = column_count, .name = column_name,
     .begin = begin, .commit = commit, .rollback = rollback, .exec = exec,
     .idle = idle, .release_reserve = release_reserve, .version = version, .postgres = false,
 };
