@@ -31,19 +31,21 @@ static enum err tenant_number(u64 *out, struct db *db, struct str name)
 static enum err token_right(struct caller *out, struct db *db, struct str token, struct arena *arena)
 {
     u8 hash[SHA256_DIGEST_LENGTH];
-    struct db_query *q = db_query(db, "SELECT rights, name FROM token WHERE tenant = $1 AND hash = $2");
+    struct db_query *q = db_query(db, "SELECT tenant, hash, name, rights, created_us, sum FROM token WHERE tenant = $1 "
+                                      "AND hash = $2");
     if (!q)
         return ERR_IO;
     hash_of(hash, token);
     db_bind_i64(q, 1, (i64)out->tenant);
     db_bind_bytes(q, 2, (struct bytes){ hash, sizeof hash });
     enum err err = db_step(q);
-    if (err == OK) {
-        out->right = (enum right)MIN(MAX(db_i64(q, 0), 0), RIGHT_ADMIN);
-        out->name  = str_copy(arena, db_str(q, 1));
+    bool good = err == OK && db_row_good(q, 0, 5, "token", 1);
+    if (good) {
+        out->right = (enum right)MIN(MAX(db_i64(q, 3), 0), RIGHT_ADMIN);
+        out->name  = str_copy(arena, db_str(q, 2));
     }
     db_reset(q);
-    return err == ERR_NOT_FOUND ? ERR_DENIED : err;
+    return err == ERR_NOT_FOUND || (err == OK && !good) ? ERR_DENIED : err;
 }
 
 enum err access_caller(struct caller *out, const struct access *access, struct db *db, struct str authorization,
@@ -81,7 +83,7 @@ enum err access_token_new(struct db *writer, u64 tenant, enum right right, struc
     *token = str_fmt(arena, "hotaru.%.*s", STR(hex_str(arena, (struct bytes){ secret, sizeof secret })));
     hash_of(hash, *token);
     struct db_query *q =
-        db_query(writer, "INSERT INTO token (tenant, hash, name, rights, created_us) VALUES ($1, $2, $3, $4, $5)");
+        db_query(writer, "INSERT INTO token (tenant, hash, name, rights, created_us, sum) VALUES ($1, $2, $3, $4, $5, $6)");
     if (!q)
         return ERR_IO;
     db_bind_i64(q, 1, (i64)tenant);
@@ -89,5 +91,6 @@ enum err access_token_new(struct db *writer, u64 tenant, enum right right, struc
     db_bind_str(q, 3, name);
     db_bind_i64(q, 4, right);
     db_bind_i64(q, 5, now_us);
+    db_bind_sum(q, 6);
     return db_run(q);
 }

@@ -13,15 +13,19 @@
 bool device_find(struct device_row *out, struct call *call, u64 dev_eui)
 {
     struct db_query *q =
-        db_query(call->db, DEVICE_COLUMNS DEVICE_FROM "WHERE d.tenant = $1 AND d.dev_eui = $2");
+        db_query(call->db, DEVICE_SELECT DEVICE_FROM "WHERE d.tenant = $1 AND d.dev_eui = $2");
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, (i64)dev_eui);
     enum err err = db_step(q);
-    if (err == OK)
-        device_read(out, call, q);
+    bool whole = err != OK || device_read(out, call, q);
     db_reset(q);
     if (!store_good(call, err))
         return false;
+    if (!whole) {
+        answer_problem(call, 500, "damaged", S("the row of this device is damaged: hotaru fsck names it; register the "
+                                               "device again"));
+        return false;
+    }
     if (err == ERR_NOT_FOUND)
         answer_problem(call, 404, "no such device",
                        str_fmt(call->rq->arena, "no device is registered with the DevEUI %016llX",
@@ -36,17 +40,17 @@ struct entity_now { struct str type; const struct json *attributes; i64 modified
 static enum err load_entity(struct entity_now *out, struct call *call, struct str id)
 {
     struct db_query *q = db_query(
-        call->db, "SELECT type, attributes, modified_us FROM entity WHERE tenant = $1 AND id = $2");
+        call->db, "SELECT " ENTITY_ROW("") " FROM entity WHERE tenant = $1 AND id = $2");
     *out = (struct entity_now){ .attributes = NULL };
     if (id.n == 0)
         return OK;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_str(q, 2, id);
     enum err err = db_step(q);
-    if (err == OK)
+    if (err == OK && entity_good(q, 0))
         *out = (struct entity_now){
-            str_copy(call->rq->arena, db_str(q, 0)),
-            stored_object(str_copy(call->rq->arena, db_str(q, 1)), call->rq->arena), db_i64(q, 2)
+            str_copy(call->rq->arena, db_str(q, 2)),
+            stored_object(str_copy(call->rq->arena, db_str(q, 3)), call->rq->arena), db_i64(q, 6)
         };
     db_reset(q);
     return err;
@@ -116,7 +120,8 @@ static enum err load_session(struct session_now *out, struct call *call, u64 dev
     struct db_query *q = db_query(
         call->db,
         "SELECT d.join_eui, n.devaddr, n.id, s.fcnt_up, (SELECT MAX(w.fcnt) FROM downlink w "
-        "WHERE w.tenant = d.tenant AND w.dev_eui = d.dev_eui AND w.id > n.id) FROM device d "
+        "WHERE w.tenant = d.tenant AND w.dev_eui = d.dev_eui AND w.id > n.id), "
+        SESSION_ROW("n.") ", " STATE_ROW("s.") " FROM device d "
         "LEFT JOIN session n ON n.tenant = d.tenant AND n.dev_eui = d.dev_eui AND n.state = 1 "
         "LEFT JOIN device_state s ON s.tenant = d.tenant AND s.dev_eui = d.dev_eui "
         "AND s.session = n.id WHERE d.tenant = $1 AND d.dev_eui = $2");
@@ -124,12 +129,13 @@ static enum err load_session(struct session_now *out, struct call *call, u64 dev
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, (i64)dev_eui);
     enum err err = db_step(q);
+    bool session = err == OK && session_good(q, 5), state = err == OK && state_good(q, 5 + SESSION_COLUMNS + 1);
     if (err == OK)
         *out = (struct session_now){ .join_eui  = (u64)db_i64(q, 0),
-                                     .devaddr   = column_or(q, 1, -1),
-                                     .joined_us = column_or(q, 2, 0),
-                                     .fcnt_up   = column_or(q, 3, -1),
-                                     .fcnt_down = column_or(q, 4, -1) };
+                                     .devaddr   = session ? column_or(q, 1, -1) : -1,
+                                     .joined_us = session ? column_or(q, 2, 0) : 0,
+                                     .fcnt_up   = state ? column_or(q, 3, -1) : -1,
+                                     .fcnt_down = session ? column_or(q, 4, -1) : -1 };
     db_reset(q);
     return err;
 }

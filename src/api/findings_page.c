@@ -171,7 +171,7 @@ static enum err find_suspects(struct findings *f)
 {
     struct db_query *q = db_query(
         f->call->db,
-        "SELECT attributes, modified_us FROM entity WHERE tenant = $1 AND "
+        "SELECT " ENTITY_ROW("") " FROM entity WHERE tenant = $1 AND "
         "(attributes LIKE '%\"qualityReason\"%' OR attributes LIKE '%\"value\":\"*\"%') "
         "ORDER BY id LIMIT $2");
     struct arena scratch = arena_make(16 * 1024);
@@ -180,11 +180,13 @@ static enum err find_suspects(struct findings *f)
     db_bind_i64(q, 2, ROWS_MAX);
     while ((err = db_step(q)) == OK) {
         arena_reset(&scratch);
-        const struct json *attributes = stored_object(db_str(q, 0), &scratch);
+        if (!entity_good(q, 0))
+            continue;
+        const struct json *attributes = stored_object(db_str(q, 3), &scratch);
         const struct device_row *d = devices_find(&f->devices, entity_device(attributes, &scratch));
         for (size_t i = 0; d && !d->personal && i < d->profile->fields_count; i++) {
             const struct profile_field *rule = &d->profile->fields[i];
-            judge_attribute(f, d, rule, json_get(attributes, field_attribute(rule)), db_i64(q, 1),
+            judge_attribute(f, d, rule, json_get(attributes, field_attribute(rule)), db_i64(q, 6),
                             &scratch);
         }
     }

@@ -41,9 +41,10 @@ static enum err add_uplinks(struct frame_rows *rows, struct call *call, const st
         "WITH RECURSIVE chain (id, n) AS ("
         "SELECT last_uplink, 1 FROM device_state WHERE tenant = $1 AND dev_eui = $2 "
         "UNION ALL SELECT u.prev, c.n + 1 FROM chain c "
-        "JOIN uplink u ON u.tenant = $1 AND u.id = c.id WHERE c.n < $3 AND u.prev > 0) "
-        "SELECT u.id, u.received_us, u.fcnt, u.flags, u.fopts, u.payload, u.radio, x.radio "
-        "FROM chain c JOIN uplink u ON u.tenant = $1 AND u.id = c.id "
+        "JOIN uplink u ON u.tenant = $1 AND u.id = c.id WHERE c.n < $3 AND u.prev > 0 AND u.prev < u.id) "
+        "SELECT u.id, u.received_us, u.fcnt, u.flags, u.fopts, u.payload, u.radio, x.radio, "
+        UPLINK_ROW("u.") ", " COPIES_ROW("x.") " "
+        "FROM chain c JOIN uplink u ON u.tenant = $1 AND u.id = c.id AND u.dev_eui = $2 "
         "LEFT JOIN uplink_copies x ON x.tenant = $1 AND x.id = c.id");
     struct arena *arena = call->rq->arena;
     enum err err;
@@ -51,6 +52,9 @@ static enum err add_uplinks(struct frame_rows *rows, struct call *call, const st
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, limit);
     while ((err = db_step(q)) == OK && rows->n < rows->room) {
+        if (!uplink_good(q, 8))
+            continue;
+        bool copies = copies_good(q, 8 + UPLINK_COLUMNS + 1) && !db_is_null(q, 7);
         i64 flags = db_i64(q, 3), fport = (flags & 0x1FF) - 1;
         bool hidden = d->personal || (flags & UPLINK_PERSONAL);
         struct frame_row *f = &rows->row[rows->n++];
@@ -69,7 +73,7 @@ static enum err add_uplinks(struct frame_rows *rows, struct call *call, const st
         f->size      = (i64)db_bytes(q, 5).n;
         f->confirmed = flags & UPLINK_CONFIRMED;
         f->mac       = commands_words(arena, fport == 0 ? db_bytes(q, 5) : db_bytes(q, 4));
-        f->radio     = bytes_copy(arena, db_bytes(q, db_is_null(q, 7) ? 6 : 7));
+        f->radio     = bytes_copy(arena, db_bytes(q, copies ? 7 : 6));
     }
     db_reset(q);
     return err;
@@ -81,13 +85,15 @@ static enum err add_downlinks(struct frame_rows *rows, struct call *call,
     struct db_query *q = db_query(
         call->db,
         "SELECT id, kind, state, confirmed, fport, LENGTH(payload), sent_us, fcnt, gateway, "
-        "mac, reason FROM downlink WHERE tenant = $1 AND dev_eui = $2 ORDER BY id DESC LIMIT $3");
+        "mac, reason, " DOWN_ROW("") " FROM downlink WHERE tenant = $1 AND dev_eui = $2 ORDER BY id DESC LIMIT $3");
     struct arena *arena = call->rq->arena;
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, limit);
     while ((err = db_step(q)) == OK && rows->n < rows->room) {
+        if (!down_good(q, 11))
+            continue;
         struct frame_row *f = &rows->row[rows->n++];
         *f = (struct frame_row){ .id        = db_i64(q, 0),
                                  .time_us   = db_i64(q, 6) > 0 ? db_i64(q, 6) : db_i64(q, 0),
@@ -120,13 +126,15 @@ static enum err add_refusals(struct frame_rows *rows, struct call *call, const s
 {
     struct db_query *q = db_query(
         call->db,
-        "SELECT id, word, gateway, detail FROM refusal WHERE tenant = $1 AND dev_eui = $2 "
+        "SELECT id, word, gateway, detail, " REFUSAL_ROW("") " FROM refusal WHERE tenant = $1 AND dev_eui = $2 "
         "ORDER BY id DESC LIMIT 64");
     struct arena *arena = call->rq->arena;
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
     while ((err = db_step(q)) == OK && rows->n < rows->room) {
+        if (!refusal_good(q, 4))
+            continue;
         enum drop drop = drop_named(db_str(q, 1));
         u64 gateway = (u64)db_i64(q, 2);
         rows->row[rows->n++] =
@@ -273,8 +281,8 @@ void downlinks_page(struct call *call, u64 dev_eui, i64 limit)
         return;
     struct db_query *q = db_query(
         call->db,
-        "SELECT id, fport, LENGTH(payload), confirmed, state, reason, sent_us, fcnt, gateway "
-        "FROM downlink WHERE tenant = $1 AND dev_eui = $2 AND kind = 0 "
+        "SELECT id, fport, LENGTH(payload), confirmed, state, reason, sent_us, fcnt, gateway, " DOWN_ROW("")
+        " FROM downlink WHERE tenant = $1 AND dev_eui = $2 AND kind = 0 "
         "ORDER BY id DESC LIMIT $3");
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, (i64)dev_eui);
@@ -284,7 +292,8 @@ void downlinks_page(struct call *call, u64 dev_eui, i64 limit)
     json_key(&p.out, S("downlinks"));
     json_open_array(&p.out);
     while ((err = db_step(q)) == OK)
-        write_downlink(&p.out, q, d.personal);
+        if (down_good(q, 9))
+            write_downlink(&p.out, q, d.personal);
     if (!store_good(call, err))
         return;
     json_close(&p.out);

@@ -22,7 +22,7 @@ static int by_eui(const void *a, const void *b)
 enum err gateways_load(struct gateway_names *out, struct call *call)
 {
     struct db_query *q = db_query(call->db,
-                                  "SELECT eui, name FROM gateway WHERE tenant = $1 LIMIT $2");
+                                  "SELECT " GATEWAY_ROW("") " FROM gateway WHERE tenant = $1 LIMIT $2");
     struct arena *arena = call->rq->arena;
     size_t room = 128;
     enum err err;
@@ -30,14 +30,16 @@ enum err gateways_load(struct gateway_names *out, struct call *call)
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, GATEWAYS_MAX);
     while ((err = db_step(q)) == OK) {
+        if (!gateway_good(q, 0))
+            continue;
         if (out->n == room) {
             struct gateway_name *wider = arena_array(arena, struct gateway_name, room * 2);
             memcpy(wider, out->list, sizeof *wider * room);
             out->list = wider;
             room *= 2;
         }
-        out->list[out->n++] = (struct gateway_name){ (u64)db_i64(q, 0),
-                                                     str_copy(arena, db_str(q, 1)) };
+        out->list[out->n++] = (struct gateway_name){ (u64)db_i64(q, 1),
+                                                     str_copy(arena, db_str(q, 2)) };
     }
     qsort(out->list, out->n, sizeof out->list[0], by_eui);
     return err;

@@ -65,12 +65,11 @@ struct device_row {
 };
 
 /* The head and the join of every query that device_read reads; further columns stand after these. */
-#define DEVICE_COLUMNS "SELECT d.dev_eui, d.name, d.profile, d.latitude, d.longitude, d.simulated, d.created_us, " \
-                       "s.last_uplink, s.battery_pct"
-#define DEVICE_COLUMNS_N 9
+#define DEVICE_SELECT  "SELECT " DEVICE_ROW("d.") ", " STATE_ROW("s.")
 #define DEVICE_FROM    " FROM device d LEFT JOIN device_state s ON s.tenant = d.tenant AND s.dev_eui = d.dev_eui "
 
-void device_read(struct device_row *out, const struct call *call, struct db_query *q);
+/* False: its row is damaged, and is not shown. */
+bool device_read(struct device_row *out, const struct call *call, struct db_query *q);
 /* False: there is none of that EUI in the tenant, and that has been answered. (device_page.c) */
 bool device_find(struct device_row *out, struct call *call, u64 dev_eui);
 enum state device_state(const struct device_row *d, i64 now_us);

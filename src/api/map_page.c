@@ -70,19 +70,21 @@ static enum err load_entities(struct shown *shown, struct device_rows *rows, str
                               struct call *call)
 {
     struct db_query *q = db_query(
-        call->db, "SELECT id, attributes, modified_us FROM entity WHERE tenant = $1 LIMIT $2");
+        call->db, "SELECT " ENTITY_ROW("") " FROM entity WHERE tenant = $1 LIMIT $2");
     struct arena scratch = arena_make(16 * 1024);
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, POINTS_MAX);
     while ((err = db_step(q)) == OK) {
         arena_reset(&scratch);
-        const struct json *attributes = stored_object(db_str(q, 1), &scratch);
+        if (!entity_good(q, 0))
+            continue;
+        const struct json *attributes = stored_object(db_str(q, 3), &scratch);
         struct device_row *d = devices_find(rows, entity_device(attributes, &scratch));
         if (d)
             keep_main(&shown[d - rows->row], d, attributes, &scratch, call->rq->arena);
         else
-            write_stranger(&p->out, db_str(q, 0), attributes, db_i64(q, 2), &scratch);
+            write_stranger(&p->out, db_str(q, 1), attributes, db_i64(q, 6), &scratch);
     }
     arena_free(&scratch);
     return err;
@@ -120,12 +122,14 @@ static enum err write_gateways(struct json_out *o, struct call *call, i64 now_us
 {
     struct db_query *q = db_query(
         call->db,
-        "SELECT g.eui, g.name, g.latitude, g.longitude, s.last_seen_us FROM gateway g LEFT JOIN "
+        "SELECT g.eui, g.name, g.latitude, g.longitude, s.last_seen_us, " GATEWAY_ROW("g.") " FROM gateway g LEFT JOIN "
         "gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui WHERE g.tenant = $1 LIMIT $2");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, POINTS_MAX);
     while ((err = db_step(q)) == OK) {
+        if (!gateway_good(q, 5))
+            continue;
         i64 seen_us = column_or(q, 4, 0);
         json_open_object(o);
         json_member_str(o, S("id"),

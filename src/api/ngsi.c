@@ -143,26 +143,28 @@ static bool store_answers(struct call *call, enum err err)
 
 /* ------------------------------------------------------------------ one entity */
 
-/* Columns: id, type, attributes, created_us, modified_us */
+/* Columns: the entity's row */
 static struct ngsi_entity read_entity(struct db_query *q, bool with_attributes, struct arena *arena)
 {
     return (struct ngsi_entity){
-        .id         = str_copy(arena, db_str(q, 0)),
-        .type       = str_copy(arena, db_str(q, 1)),
-        .attributes = with_attributes ? stored_object(str_copy(arena, db_str(q, 2)), arena) : NULL,
-        .created    = { db_i64(q, 3) },
-        .modified   = { db_i64(q, 4) },
+        .id         = str_copy(arena, db_str(q, 1)),
+        .type       = str_copy(arena, db_str(q, 2)),
+        .attributes = with_attributes ? stored_object(str_copy(arena, db_str(q, 3)), arena) : NULL,
+        .created    = { db_i64(q, 5) },
+        .modified   = { db_i64(q, 6) },
     };
 }
 
 static enum err load_entity(struct ngsi_entity *out, struct call *call, struct str id)
 {
     struct db_query *q = db_query(
-        call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+        call->db, "SELECT " ENTITY_ROW("") " FROM entity "
                   "WHERE tenant = $1 AND id = $2");
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_str(q, 2, id);
     enum err err = db_step(q);
+    if (err == OK && !entity_good(q, 0))
+        err = ERR_NOT_FOUND;
     if (err == OK)
         *out = read_entity(q, true, call->rq->arena);
     db_reset(q);
@@ -235,7 +237,7 @@ static enum err take_all(struct listing *l, struct db_query *q)
 {
     enum err err;
     while ((err = db_step(q)) == OK)
-        if (!take(l, q))
+        if (entity_good(q, 0) && !take(l, q))
             break;
     db_reset(q);
     return err;
@@ -260,7 +262,7 @@ static enum err take_ids(struct listing *l, struct ngsi_list ids)
         if (next.n == 0)
             break;
         struct db_query *q = db_query(
-            l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+            l->call->db, "SELECT " ENTITY_ROW("") " FROM entity "
                          "WHERE tenant = $1 AND id = $2");
         db_bind_i64(q, 1, (i64)l->call->tenant);
         db_bind_str(q, 2, next);
@@ -273,7 +275,7 @@ static enum err take_ids(struct listing *l, struct ngsi_list ids)
 static enum err take_type(struct listing *l, struct str type)
 {
     struct db_query *q = db_query(
-        l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+        l->call->db, "SELECT " ENTITY_ROW("") " FROM entity "
                      "WHERE tenant = $1 AND type = $2 ORDER BY id");
     db_bind_i64(q, 1, (i64)l->call->tenant);
     db_bind_str(q, 2, type);
@@ -283,7 +285,7 @@ static enum err take_type(struct listing *l, struct str type)
 static enum err take_any(struct listing *l)
 {
     struct db_query *q = db_query(
-        l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+        l->call->db, "SELECT " ENTITY_ROW("") " FROM entity "
                      "WHERE tenant = $1 ORDER BY id");
     db_bind_i64(q, 1, (i64)l->call->tenant);
     return take_all(l, q);
@@ -293,7 +295,7 @@ static enum err take_any(struct listing *l)
 static enum err take_page(struct listing *l, struct str type)
 {
     struct db_query *q = db_query(
-        l->call->db, "SELECT id, type, attributes, created_us, modified_us FROM entity "
+        l->call->db, "SELECT " ENTITY_ROW("") " FROM entity "
                      "WHERE tenant = $1 AND type = $2 ORDER BY id LIMIT $3 OFFSET $4");
     struct ngsi_query *query = &l->asked->query;
     db_bind_i64(q, 1, (i64)l->call->tenant);

@@ -19,22 +19,26 @@ struct str state_words(enum state state)
 
 /* ------------------------------------------------------------------ devices */
 
-void device_read(struct device_row *out, const struct call *call, struct db_query *q)
+bool device_read(struct device_row *out, const struct call *call, struct db_query *q)
 {
     struct arena *arena = call->rq->arena;
-    *out = (struct device_row){ .dev_eui     = (u64)db_i64(q, 0),
-                                .name        = str_copy(arena, db_str(q, 1)),
-                                .profile     = profile_find(call->api->profiles, db_str(q, 2)),
-                                .lat         = column_degrees(q, 3),
-                                .lon         = column_degrees(q, 4),
-                                .simulated   = db_i64(q, 5) != 0,
-                                .created_us  = db_i64(q, 6),
-                                .heard_us    = column_or(q, 7, 0),
-                                .battery_pct = (int)column_or(q, 8, -1) };
-    out->profile_id = out->profile ? out->profile->id : str_copy(arena, db_str(q, 2));
+    if (!device_good(q, 0))
+        return false;
+    bool known = state_good(q, DEVICE_COLUMNS + 1);
+    *out = (struct device_row){ .dev_eui     = (u64)db_i64(q, 1),
+                                .name        = str_copy(arena, db_str(q, 3)),
+                                .profile     = profile_find(call->api->profiles, db_str(q, 4)),
+                                .lat         = column_degrees(q, 7),
+                                .lon         = column_degrees(q, 8),
+                                .simulated   = db_i64(q, 9) != 0,
+                                .created_us  = db_i64(q, 10),
+                                .heard_us    = known ? column_or(q, 14, 0) : 0,
+                                .battery_pct = known ? (int)column_or(q, 17, -1) : -1 };
+    out->profile_id = out->profile ? out->profile->id : str_copy(arena, db_str(q, 4));
     out->personal   = !out->profile || out->profile->personal.n > 0;
     if (out->personal)
         out->lat = out->lon = (double)NAN;
+    return true;
 }
 
 enum state device_state(const struct device_row *d, i64 now_us)
@@ -83,7 +87,7 @@ enum err devices_load(struct device_rows *out, struct call *call, i64 max)
 {
     size_t room = 256;
     struct arena *arena = call->rq->arena;
-    struct db_query *q = db_query(call->db, DEVICE_COLUMNS DEVICE_FROM
+    struct db_query *q = db_query(call->db, DEVICE_SELECT DEVICE_FROM
                                   "WHERE d.tenant = $1 ORDER BY d.dev_eui LIMIT $2");
     *out = (struct device_rows){ arena_array(arena, struct device_row, room), 0 };
     db_bind_i64(q, 1, (i64)call->tenant);
@@ -96,7 +100,7 @@ enum err devices_load(struct device_rows *out, struct call *call, i64 max)
             out->row = wider;
             room *= 2;
         }
-        device_read(&out->row[out->n++], call, q);
+        out->n += device_read(&out->row[out->n], call, q);
     }
     return err == ERR_NOT_FOUND ? OK : err;
 }
@@ -305,7 +309,7 @@ static enum err count_found(i64 *total, struct call *call, const struct search *
 static enum err load_found(struct device_rows *out, struct call *call, const struct search *s,
                            struct devices_asked asked)
 {
-    struct db_query *q = db_query(call->db, DEVICE_COLUMNS DEVICE_FROM SEARCH
+    struct db_query *q = db_query(call->db, DEVICE_SELECT DEVICE_FROM SEARCH
                                   " ORDER BY d.dev_eui LIMIT $8 OFFSET $9");
     *out = (struct device_rows){ arena_array(call->rq->arena, struct device_row, asked.limit), 0 };
     bind_search(q, call, s);
@@ -313,7 +317,7 @@ static enum err load_found(struct device_rows *out, struct call *call, const str
     db_bind_i64(q, 9, asked.offset);
     enum err err;
     while ((err = db_step(q)) == OK)
-        device_read(&out->row[out->n++], call, q);
+        out->n += device_read(&out->row[out->n], call, q);
     return err;
 }
 
@@ -324,7 +328,7 @@ static enum err mark_flagged(struct device_rows *rows, struct call *call,
                              const struct str ids[AT_ONCE])
 {
     struct db_query *q = db_query(
-        call->db, "SELECT attributes FROM entity WHERE tenant = $1 AND id IN ("
+        call->db, "SELECT " ENTITY_ROW("") " FROM entity WHERE tenant = $1 AND id IN ("
                   "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, "
                   "$19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, "
                   "$34, $35, $36, $37, $38, $39, $40, $41)");
@@ -335,7 +339,9 @@ static enum err mark_flagged(struct device_rows *rows, struct call *call,
         db_bind_str(q, i + 2, ids[i]);
     while ((err = db_step(q)) == OK) {
         arena_reset(&scratch);
-        const struct json *attributes = stored_object(db_str(q, 0), &scratch);
+        if (!entity_good(q, 0))
+            continue;
+        const struct json *attributes = stored_object(db_str(q, 3), &scratch);
         struct device_row *d = devices_find(rows, entity_device(attributes, &scratch));
         const struct profile_field *main = d ? main_field(d->profile) : NULL;
         if (main)

@@ -354,9 +354,9 @@ BOTH(a_device_page_says_its_values_in_the_profiles_words)
     struct city *c = city_in(where);
     i64 at = c->now_us - MINUTE_US;
     device(c, RIVER, "神通川", "river", at, 90);
-    sql(c, "INSERT INTO session VALUES (1, %lld, 77, 1, 637534225, x'00', NULL, NULL, x'00', 0, 0, 5, 0, 2, 923200000, 0)",
+    sql(c, "INSERT INTO session VALUES (1, %lld, 77, 1, 637534225, x'00', NULL, NULL, x'00', 0, 0, 5, 0, 2, 923200000, 0, NULL)",
         (long long)RIVER);
-    sql(c, "INSERT INTO downlink VALUES (1, %lld, 78, 1, 2, 0, -1, x'', 0, 78, 3, 5, '', '')", (long long)RIVER);
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, 78, 1, 2, 0, -1, x'', 0, 78, 3, 5, '', '', NULL)", (long long)RIVER);
     entity(c, RIVER, "WaterObserved",
            str_fmt(test_arena(), "%.*s,%.*s", STR(attribute("extra", "\"on\"", "", "", at)),
                    STR(attribute("waterLevel", "1.230", "!", "why", at))), at);
@@ -418,9 +418,9 @@ BOTH(a_personal_device_shows_its_state_and_nothing_that_could_be_a_track)
     gateway(c, GATEWAY, "北門", c->now_us);
     device(c, TRACKER, "見守り 1", "bag", c->now_us, 12);
     uplink(c, TRACKER, c->now_us, 0, 9, 3 | 1 << 11, bytes_of(S("\x02")), GATEWAY);
-    sql(c, "INSERT INTO refusal VALUES (1, %lld, 0, %lld, 'DROP_BAD_MIC', %lld, 'DevAddr 26000001 FCnt 3')", (long long)TRACKER,
+    sql(c, "INSERT INTO refusal VALUES (1, %lld, 0, %lld, 'DROP_BAD_MIC', %lld, 'DevAddr 26000001 FCnt 3', NULL)", (long long)TRACKER,
         (long long)c->now_us - 5, (long long)GATEWAY);
-    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 0, 2, x'010203', 0, 0, 3, %lld, 'LinkCheckReq', 'DevAddr')",
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 0, 2, x'010203', 0, 0, 3, %lld, 'LinkCheckReq', 'DevAddr', NULL)",
         (long long)TRACKER, (long long)c->now_us - 9, (long long)GATEWAY);
     device_page(&c->call, TRACKER);
     struct str bodies[8] = { str_of(c->a.body) };
@@ -507,8 +507,8 @@ BOTH(a_gateways_last_hour_is_made_of_two_hours_of_the_clock)
     sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 100, 0, 3600000000, 0, 0)", (long long)GATEWAY, (long long)hour);
     sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 1000, 0, 0, 0, 0)", (long long)GATEWAY, (long long)hour - 1);
     sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 7000, 0, 0, 0, 0)", (long long)GATEWAY, (long long)hour - 2);
-    sql(c, "INSERT INTO stranger VALUES (1, 9, %lld, 812, '')", (long long)c->now_us);
-    sql(c, "INSERT INTO stranger VALUES (1, %lld, %lld, 3, '')", (long long)GATEWAY, (long long)c->now_us);
+    sql(c, "INSERT INTO stranger VALUES (1, 9, %lld, 812, '', NULL)", (long long)c->now_us);
+    sql(c, "INSERT INTO stranger VALUES (1, %lld, %lld, 3, '', NULL)", (long long)GATEWAY, (long long)c->now_us);
     const struct json *page = asked(c, get_gateways), *list = json_get(page, S("gateways"));
     const struct json *north = of(list, "eui", eui(GATEWAY)), *south = of(list, "eui", eui(OTHER_GW));
     TRUE(number_of(north, "rx_ok_hour") >= 100 && number_of(north, "rx_ok_hour") <= 1100);
@@ -537,10 +537,10 @@ BOTH(what_matters_first_stands_first)
     entity(c, 1, "WaterObserved", attribute("waterLevel", "37.812", "!", "37.812 is higher than 15", c->now_us), c->now_us);
     gateway(c, GATEWAY, "北", c->now_us - 60 * MINUTE_US);
     uplink(c, 1, c->now_us, 0, 9, 3, bytes_of(S("")), GATEWAY);
-    sql(c, "INSERT INTO refusal VALUES (1, 5, 0, %lld, 'DROP_BAD_MIC', 5, '')", (long long)c->now_us - 5);
-    sql(c, "INSERT INTO refusal VALUES (1, 0, 0, %lld, 'DROP_UNKNOWN_DEVADDR', 5, '')", (long long)c->now_us - 4);
-    sql(c, "INSERT INTO refusal VALUES (1, 0, 1, %lld, 'DROP_UNKNOWN_DEVADDR', 5, '')", (long long)(c->now_us - 1500 * MINUTE_US));
-    sql(c, "INSERT INTO downlink VALUES (1, 5, %lld, 0, 3, 0, 2, x'01', 0, 0, 3, 5, '', 'TOO_LATE')", (long long)c->now_us - 9);
+    sql(c, "INSERT INTO refusal VALUES (1, 5, 0, %lld, 'DROP_BAD_MIC', 5, '', NULL)", (long long)c->now_us - 5);
+    sql(c, "INSERT INTO refusal VALUES (1, 0, 0, %lld, 'DROP_UNKNOWN_DEVADDR', 5, '', NULL)", (long long)c->now_us - 4);
+    sql(c, "INSERT INTO refusal VALUES (1, 0, 1, %lld, 'DROP_UNKNOWN_DEVADDR', 5, '', NULL)", (long long)(c->now_us - 1500 * MINUTE_US));
+    sql(c, "INSERT INTO downlink VALUES (1, 5, %lld, 0, 3, 0, 2, x'01', 0, 0, 3, 5, '', 'TOO_LATE', NULL)", (long long)c->now_us - 9);
     const struct json *list = json_get(asked(c, get_findings), S("findings")), *f = json_first(list);
     EQ(list->members, COUNT(order));
     for (size_t i = 0; i < COUNT(order) && f; i++, f = f->next) {
@@ -599,11 +599,11 @@ BOTH(frames_of_both_directions_and_refusals_stand_newest_first)
     uplink(c, RIVER, t + 10, 0, 1, 3, bytes_of(S("")), GATEWAY);
     uplink(c, RIVER, t + 30, t + 10, 2, 3 | UPLINK_CONFIRMED, bytes_of(S("\x02")), GATEWAY);
     uplink(c, RIVER, t + 50, t + 30, 3, UPLINK_LATE, bytes_of(S("")), OTHER_GW);
-    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 2, 2, 0, -1, x'', 0, %lld, -1, %lld, 'DevAddr 26000001', '')",
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 2, 2, 0, -1, x'', 0, %lld, -1, %lld, 'DevAddr 26000001', '', NULL)",
         (long long)RIVER, (long long)t, (long long)t + 5, (long long)GATEWAY);
-    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 1, 10, x'0102', 0, %lld, 4, %lld, '', 'TOO_LATE')",
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 1, 10, x'0102', 0, %lld, 4, %lld, '', 'TOO_LATE', NULL)",
         (long long)RIVER, (long long)t + 1, (long long)t + 40, (long long)GATEWAY);
-    sql(c, "INSERT INTO refusal VALUES (1, %lld, 3, %lld, 'DROP_REPEATED', %lld, 'FCnt 1')", (long long)RIVER, (long long)t + 20,
+    sql(c, "INSERT INTO refusal VALUES (1, %lld, 3, %lld, 'DROP_REPEATED', %lld, 'FCnt 1', NULL)", (long long)RIVER, (long long)t + 20,
         (long long)GATEWAY);
     put_radio(&both, GATEWAY, -97, 75);
     put_radio(&both, OTHER_GW, -110, -25);

@@ -35,9 +35,11 @@ static void write_value(struct json_out *o, const struct json *attribute, struct
 static void write_change(struct json_out *o, struct db_query *q, struct arena *arena)
 {
     json_member_str(o, S("entity"), db_str(q, 1));
-    json_member_str(o, S("type"), db_is_null(q, 2) ? S("") : db_str(q, 2));
+    bool entity = !db_is_null(q, 2) && entity_good(q, 8 + READING_COLUMNS + 1);
+    bool device = !db_is_null(q, 4) && device_good(q, 8 + READING_COLUMNS + 1 + ENTITY_COLUMNS + 1);
+    json_member_str(o, S("type"), entity ? db_str(q, 2) : S(""));
     member_eui(o, S("device"), (u64)db_i64(q, 3));
-    json_member_str(o, S("name"), db_is_null(q, 4) ? S("") : db_str(q, 4));
+    json_member_str(o, S("name"), device ? db_str(q, 4) : S(""));
     member_time(o, S("at"), db_i64(q, 5));
     json_member_bool(o, S("behind"), !db_is_null(q, 7) && (db_i64(q, 7) & UPLINK_BEHIND));
     json_key(o, S("attrs"));
@@ -98,10 +100,11 @@ static struct str event(const struct stream *s, struct db_query *q, struct arena
 /* ------------------------------------------------------------------ the cursor */
 
 static const char uplinks_after[] =
-    "SELECT id, dev_eui, fcnt, flags, radio FROM uplink WHERE tenant = $1 AND id > $2 "
+    "SELECT id, dev_eui, fcnt, flags, radio, " UPLINK_ROW("") " FROM uplink WHERE tenant = $1 AND id > $2 "
     "ORDER BY id LIMIT $3";
 static const char changes_after[] =
-    "SELECT r.id, r.entity, e.type, r.dev_eui, d.name, r.observed_us, r.attributes, u.flags FROM reading r "
+    "SELECT r.id, r.entity, e.type, r.dev_eui, d.name, r.observed_us, r.attributes, u.flags, "
+    READING_ROW("r.") ", " ENTITY_ROW("e.") ", " DEVICE_ROW("d.") " FROM reading r "
     "LEFT JOIN entity e ON e.tenant = r.tenant AND e.id = r.entity "
     "LEFT JOIN device d ON d.tenant = r.tenant AND d.dev_eui = r.dev_eui "
     "LEFT JOIN uplink u ON u.tenant = r.tenant AND u.id = r.uplink "
@@ -123,7 +126,8 @@ void stream_look(struct stream *s, struct db *db, struct text *out)
     enum err err;
     while ((err = db_step(q)) == OK) {
         arena_reset(&scratch);
-        struct str e = event(s, q, &scratch);
+        bool whole = s->uplinks ? uplink_good(q, 5) : reading_good(q, 8);
+        struct str e = whole ? event(s, q, &scratch) : S("");      /* a damaged event is passed over */
         if (out->n > 0 && out->n + e.n > LOOK_BYTES)
             break;
         text_put(out, e);

@@ -17,25 +17,46 @@ static struct str entity_id(const struct device_ref *device, struct arena *arena
                    (int)(form.n - after), form.p + after);
 }
 
+/* The entity's row is damaged: its attributes begin anew, its history goes on where the row points,
+ * if that is a reading of this entity. */
+static enum err keep_chain(struct env *env, struct reading *reading)
+{
+    struct db_query *q = env_query(env, "SELECT " READING_ROW("") " FROM reading WHERE tenant = $1 AND id = $2");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, (i64)reading->device.tenant);
+    db_bind_i64(q, 2, reading->before_reading);
+    enum err err = db_step(q);
+    if (err != OK || !reading_good(q, 0) || !str_eq(db_str(q, 2), reading->entity))
+        reading->before_reading = 0;
+    db_reset(q);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 enum err context_load(struct env *env, struct reading *reading)
 {
     if (reading->device.profile->entity_id.n == 0)
         return OK;
     struct db_query *q =
-        env_query(env, "SELECT attributes, last_reading FROM entity WHERE tenant = $1 AND id = $2");
+        env_query(env, "SELECT " ENTITY_ROW("") " FROM entity WHERE tenant = $1 AND id = $2");
     if (!q)
         return env->failed;
     reading->entity = entity_id(&reading->device, &env->event);
     db_bind_i64(q, 1, (i64)reading->device.tenant);
     db_bind_str(q, 2, reading->entity);
     enum err err = db_step(q);
-    if (err == OK) {
-        struct str text         = str_copy(&env->event, db_str(q, 0));
-        reading->before_reading = db_i64(q, 1);
+    if (err == OK)
+        reading->before_reading = db_i64(q, 4);
+    bool damaged = err == OK && !entity_good(q, 0);
+    if (err == OK && !damaged) {
+        struct str text         = str_copy(&env->event, db_str(q, 3));
+        reading->before_created = (struct wall){ db_i64(q, 5) };
         if (json_read(&reading->before, text, &env->event, JSON_STRICT, NULL) != OK)
             log_line(LOG_ERROR, "context entity=%.*s its stored attributes cannot be read", STR(reading->entity));
     }
     db_reset(q);
+    if (damaged)
+        return keep_chain(env, reading);
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
@@ -175,9 +196,10 @@ static enum err store_entity(struct env *env, const struct change *change)
 {
     const struct reading *r = change->reading;
     struct db_query *q = env_query(
-        env, "INSERT INTO entity (tenant, id, type, attributes, last_reading, created_us, modified_us) "
-             "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, id) DO UPDATE SET "
-             "attributes = excluded.attributes, last_reading = excluded.last_reading, modified_us = excluded.modified_us");
+        env, "INSERT INTO entity (tenant, id, type, attributes, last_reading, created_us, modified_us, sum) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, id) DO UPDATE SET type = excluded.type, "
+             "attributes = excluded.attributes, last_reading = excluded.last_reading, created_us = excluded.created_us, "
+             "modified_us = excluded.modified_us, sum = excluded.sum");
     if (!q)
         return env->failed;
     db_bind_i64(q, 1, (i64)r->device.tenant);
@@ -185,8 +207,9 @@ static enum err store_entity(struct env *env, const struct change *change)
     db_bind_str(q, 3, r->device.profile->entity_type);
     db_bind_str(q, 4, change->whole);
     db_bind_i64(q, 5, change->id);
-    db_bind_i64(q, 6, r->received.us);
+    db_bind_i64(q, 6, r->before_created.us ? r->before_created.us : r->received.us);
     db_bind_i64(q, 7, r->received.us);
+    db_bind_sum(q, 8);
     return env_run(env, q);
 }
 

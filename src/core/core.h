@@ -8,6 +8,7 @@
  */
 #include "base/base.h"
 #include "core/profile.h"
+#include "core/rows.h"
 #include "db/db.h"
 #include "lora/lora.h"
 
@@ -160,6 +161,7 @@ struct reading {
     struct str entity;                 /* its id; empty: the profile names none */
     const struct json *before;         /* its attributes, or NULL: a new entity */
     i64  before_reading;               /* head of its chain of readings, or 0 */
+    struct wall before_created;        /* 0: a new entity */
 };
 
 /* ------------------------------------------------------------------ noun 4: change */

@@ -40,11 +40,14 @@ bool read_table(struct env *env, struct reading *out, const struct codec *codec,
 /* The row and the uplink are one transaction: after a crash the codec is asked again. */
 enum drop ask_codec(struct env *env, const struct uplink *u)
 {
-    struct db_query *q = env_query(env, "INSERT INTO intent (tenant, id, kind, tries) VALUES ($1, $2, 0, 0)");
+    struct db_query *q = env_query(env, "INSERT INTO intent (tenant, id, kind, tries, sum) VALUES ($1, $2, $3, $4, $5)");
     if (!q)
         return DROP_STORE;
     db_bind_i64(q, 1, (i64)u->device.tenant);
     db_bind_i64(q, 2, u->id);
+    db_bind_i64(q, 3, 0);
+    db_bind_i64(q, 4, 0);
+    db_bind_sum(q, 5);
     if (env_run(env, q) != OK)
         return DROP_STORE;
     struct intent *i = outbox_add(env, INTENT_DECODE);

@@ -250,22 +250,12 @@ struct item { i64 id; int fport; bool confirmed; struct bytes payload; };
 static bool next_item(struct env *env, struct item *out, u32 device)
 {
     const struct device *d = &env->mac->devices[device];
+    struct down_row row;
     while (env->mac->devices[device].queued > 0) {
-        struct db_query *q = env_query(env, "SELECT id, fport, confirmed, payload, expires_us FROM downlink WHERE "
-                                            "tenant = $1 AND dev_eui = $2 AND state = 0 ORDER BY id LIMIT 1");
-        if (!q)
+        if (!down_oldest(env, &row, d->tenant, d->dev_eui))
             return false;
-        db_bind_i64(q, 1, d->tenant);
-        db_bind_i64(q, 2, (i64)d->dev_eui);
-        if (db_step(q) != OK) {
-            db_reset(q);
-            return false;
-        }
-        *out = (struct item){ db_i64(q, 0), (int)db_i64(q, 1), db_i64(q, 2) != 0,
-                              bytes_copy(&env->batch, db_bytes(q, 3)) };
-        bool expired = db_i64(q, 4) > 0 && db_i64(q, 4) < env_clock(env).us;
-        db_reset(q);
-        if (!expired)
+        *out = (struct item){ row.id, (int)row.fport, row.confirmed != 0, row.payload };
+        if (row.expires_us <= 0 || row.expires_us >= env_clock(env).us)
             return true;
         mac_downlink_result(env, d->tenant, d->dev_eui, out->id, DOWN_EXPIRED,
                             S("its time was over before the device was heard again"), 0);
@@ -275,18 +265,15 @@ static bool next_item(struct env *env, struct item *out, u32 device)
 
 static void mark_offered(struct env *env, const struct device *d, i64 id, u32 fcnt, u64 gateway, struct str words)
 {
-    struct db_query *q = env_query(env, "UPDATE downlink SET state = 1, fcnt = $1, gateway = $2, mac = $3, sent_us = $4 "
-                                        "WHERE tenant = $5 AND dev_eui = $6 AND id = $7");
-    if (!q)
+    struct down_row row;
+    if (!down_find(env, &row, d->tenant, d->dev_eui, id))
         return;
-    db_bind_i64(q, 1, fcnt);
-    db_bind_i64(q, 2, (i64)gateway);
-    db_bind_str(q, 3, words);
-    db_bind_i64(q, 4, env_clock(env).us);
-    db_bind_i64(q, 5, d->tenant);
-    db_bind_i64(q, 6, (i64)d->dev_eui);
-    db_bind_i64(q, 7, id);
-    (void)env_run(env, q);
+    row.state   = DOWN_OFFERED;
+    row.fcnt    = fcnt;
+    row.gateway = (i64)gateway;
+    row.mac     = words;
+    row.sent_us = env_clock(env).us;
+    (void)down_put(env, &row);
 }
 
 /* Takes the next counter of the right kind; the row that covers it is in this batch. */

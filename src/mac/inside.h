@@ -42,6 +42,7 @@ struct device {
     u8  refusal_slot;
     i8  battery_pct;                  /* -1: not known */
     bool simulated, dirty, has_nwk_key;
+    bool state_known;                 /* at start: its row behind is there and whole */
     u8  app_key[WRAPPED], nwk_key[WRAPPED];
 };
 
@@ -187,6 +188,14 @@ int   uplink_dr(const struct lora_region *region, const struct radio *radio);
 
 /* queue.c */
 enum err queue_load(struct env *env);
+struct down_row {
+    i64 tenant, dev_eui, id, kind, state, confirmed, fport, expires_us, sent_us, fcnt, gateway;
+    struct bytes payload;
+    struct str mac, reason;
+};
+enum err down_put(struct env *env, const struct down_row *row);
+bool down_find(struct env *env, struct down_row *out, u64 tenant, u64 dev_eui, i64 id);      /* in the batch's arena */
+bool down_oldest(struct env *env, struct down_row *out, u64 tenant, u64 dev_eui);
 enum err down_insert(struct env *env, const struct device *d, enum down_kind kind, i64 id, enum down_state state,
                      bool confirmed, int fport, struct bytes payload, i64 expires_us, i64 fcnt, u64 gateway,
                      struct str mac_words, struct str reason);

@@ -9,9 +9,9 @@
 static bool nonce_is_new(struct env *env, const struct device *d, u16 nonce)
 {
     bool counts = env->profiles.list[d->profile].nonce_counts;
-    struct db_query *q = env_query(env, counts ? "SELECT nonce FROM dev_nonce WHERE tenant = $1 AND dev_eui = $2 AND "
+    struct db_query *q = env_query(env, counts ? "SELECT tenant, dev_eui, nonce, joined_us, sum FROM dev_nonce WHERE tenant = $1 AND dev_eui = $2 AND "
                                                  "nonce >= $3 LIMIT 1"
-                                               : "SELECT nonce FROM dev_nonce WHERE tenant = $1 AND dev_eui = $2 AND "
+                                               : "SELECT tenant, dev_eui, nonce, joined_us, sum FROM dev_nonce WHERE tenant = $1 AND dev_eui = $2 AND "
                                                  "nonce = $3");
     if (!q)
         return false;
@@ -19,6 +19,8 @@ static bool nonce_is_new(struct env *env, const struct device *d, u16 nonce)
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, nonce);
     enum err err = db_step(q);
+    if (err == OK)
+        (void)db_row_good(q, 0, 4, "dev_nonce", 3);    /* noted; a damaged row still counts as used */
     db_reset(q);
     if (err != OK && err != ERR_NOT_FOUND)
         env->failed = err;
@@ -28,21 +30,23 @@ static bool nonce_is_new(struct env *env, const struct device *d, u16 nonce)
 static enum err keep_nonces(struct env *env, const struct device *d, u16 nonce, u32 join_nonce)
 {
     struct db_query *q =
-        env_query(env, "INSERT INTO dev_nonce (tenant, dev_eui, nonce, joined_us) VALUES ($1, $2, $3, $4)");
+        env_query(env, "INSERT INTO dev_nonce (tenant, dev_eui, nonce, joined_us, sum) VALUES ($1, $2, $3, $4, $5)");
     if (!q)
         return env->failed;
     db_bind_i64(q, 1, d->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, nonce);
     db_bind_i64(q, 4, env_clock(env).us);
+    db_bind_sum(q, 5);
     enum err err = env_run(env, q);
-    q = env_query(env, "INSERT INTO join_state (tenant, dev_eui, join_nonce) VALUES ($1, $2, $3) "
-                       "ON CONFLICT (tenant, dev_eui) DO UPDATE SET join_nonce = excluded.join_nonce");
+    q = env_query(env, "INSERT INTO join_state (tenant, dev_eui, join_nonce, sum) VALUES ($1, $2, $3, $4) "
+                       "ON CONFLICT (tenant, dev_eui) DO UPDATE SET join_nonce = excluded.join_nonce, sum = excluded.sum");
     if (err != OK || !q)
         return err != OK ? err : env->failed;
     db_bind_i64(q, 1, d->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, join_nonce);
+    db_bind_sum(q, 4);
     return env_run(env, q);
 }
 

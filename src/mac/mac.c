@@ -149,10 +149,10 @@ static enum err write_state(struct env *env, const struct device *d)
 {
     const struct session *s = d->session[0] == MAC_NONE ? NULL : &env->mac->sessions[d->session[0]];
     struct db_query *q = env_query(
-        env, "INSERT INTO device_state (tenant, dev_eui, last_uplink, session, fcnt_up, battery_pct) "
-             "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, dev_eui) DO UPDATE SET "
+        env, "INSERT INTO device_state (tenant, dev_eui, last_uplink, session, fcnt_up, battery_pct, sum) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, dev_eui) DO UPDATE SET "
              "last_uplink = excluded.last_uplink, session = excluded.session, fcnt_up = excluded.fcnt_up, "
-             "battery_pct = excluded.battery_pct");
+             "battery_pct = excluded.battery_pct, sum = excluded.sum");
     if (!q)
         return env->failed;
     db_bind_i64(q, 1, d->tenant);
@@ -161,31 +161,50 @@ static enum err write_state(struct env *env, const struct device *d)
     db_bind_i64(q, 4, s ? s->id : 0);
     db_bind_i64(q, 5, s ? s->fcnt_up : -1);
     db_bind_i64(q, 6, d->battery_pct);
+    db_bind_sum(q, 7);
     return env_run(env, q);
 }
 
-static enum err write_mark(struct env *env, const char *name, i64 value)
+enum err mac_mark_write(struct env *env, const char *name, i64 value)
 {
-    struct db_query *q = env_query(env, "INSERT INTO mark (tenant, name, value) VALUES (0, $1, $2) "
-                                        "ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value");
+    struct db_query *q = env_query(env, "INSERT INTO mark (tenant, name, value, sum) VALUES ($1, $2, $3, $4) ON CONFLICT "
+                                        "(tenant, name) DO UPDATE SET value = excluded.value, sum = excluded.sum");
     if (!q)
         return env->failed;
-    db_bind_str(q, 1, str_z(name));
-    db_bind_i64(q, 2, value);
+    db_bind_i64(q, 1, 0);
+    db_bind_str(q, 2, str_z(name));
+    db_bind_i64(q, 3, value);
+    db_bind_sum(q, 4);
     return env_run(env, q);
+}
+
+enum err mac_mark_read(struct db *db, const char *name, i64 *value)
+{
+    struct db_query *q = db_query(db, "SELECT tenant, name, value, sum FROM mark WHERE tenant = 0 AND name = $1");
+    *value = 0;
+    db_bind_str(q, 1, str_z(name));
+    enum err err = db_step(q);
+    if (err == OK && db_row_good(q, 0, 3, "mark", 2))
+        *value = db_i64(q, 2);
+    else if (err == OK)
+        err = ERR_INVALID;
+    db_reset(q);
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 static enum err write_gateway(struct env *env, struct gateway *g)
 {
-    struct db_query *q = env_query(env, "INSERT INTO gateway_state (tenant, eui, last_seen_us, address) "
-                                        "VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, eui) DO UPDATE SET "
-                                        "last_seen_us = excluded.last_seen_us, address = excluded.address");
+    struct db_query *q = env_query(env, "INSERT INTO gateway_state (tenant, eui, last_seen_us, address, sum) "
+                                        "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, eui) DO UPDATE SET "
+                                        "last_seen_us = excluded.last_seen_us, address = excluded.address, "
+                                        "sum = excluded.sum");
     if (!q)
         return env->failed;
     db_bind_i64(q, 1, g->tenant);
     db_bind_i64(q, 2, (i64)g->eui);
     db_bind_i64(q, 3, g->last_seen.us);
     db_bind_str(q, 4, str_z(g->address));
+    db_bind_sum(q, 5);
     enum err err = env_run(env, q);
     q = err == OK ? env_query(env, "INSERT INTO gateway_hour (tenant, eui, hour, rx_ok, rx_bad, rx_air_us, tx, tx_air_us) "
                                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, eui, hour) DO UPDATE SET "
@@ -212,16 +231,18 @@ static enum err write_gateway(struct env *env, struct gateway *g)
 
 static enum err write_stranger(struct env *env, struct stranger *s)
 {
-    struct db_query *q = env_query(env, "INSERT INTO stranger (tenant, eui, last_seen_us, datagrams, address) "
-                                        "VALUES (1, $1, $2, $3, $4) ON CONFLICT (tenant, eui) DO UPDATE SET "
+    struct db_query *q = env_query(env, "INSERT INTO stranger (tenant, eui, last_seen_us, datagrams, address, sum) "
+                                        "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, eui) DO UPDATE SET "
                                         "last_seen_us = excluded.last_seen_us, datagrams = excluded.datagrams, "
-                                        "address = excluded.address");
+                                        "address = excluded.address, sum = excluded.sum");
     if (!q)
         return env->failed;
-    db_bind_i64(q, 1, (i64)s->eui);
-    db_bind_i64(q, 2, s->last_seen.us);
-    db_bind_i64(q, 3, s->datagrams);
-    db_bind_str(q, 4, str_z(s->address));
+    db_bind_i64(q, 1, 1);
+    db_bind_i64(q, 2, (i64)s->eui);
+    db_bind_i64(q, 3, s->last_seen.us);
+    db_bind_i64(q, 4, s->datagrams);
+    db_bind_str(q, 5, str_z(s->address));
+    db_bind_sum(q, 6);
     s->dirty = false;
     return env_run(env, q);
 }
@@ -290,7 +311,7 @@ size_t mac_flush(struct env *env, size_t max)
             covered = env->last_id;
     }
     if (covered > mac->rolled) {
-        (void)write_mark(env, "rolled", covered);
+        (void)mac_mark_write(env, "rolled", covered);
         mac->rolled = covered;
         n += n == 0;
     }

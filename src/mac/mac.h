@@ -29,6 +29,10 @@ struct mac_settings {
     u32  keys_cached;                 /* expanded keys, a power of two */
 };
 
+/* Small facts of the store: "rolled", "cut", … 0: never written. ERR_INVALID: the row is damaged. */
+enum err mac_mark_read(struct db *db, const char *name, i64 *value);
+enum err mac_mark_write(struct env *env, const char *name, i64 value);
+
 /* Reads devices, sessions and gateways and rolls the counters forward. env->db must be open. */
 enum err mac_start(struct env *env, const struct mac_settings *settings, struct str *why);
 void     mac_stop(struct env *env);

@@ -5,30 +5,98 @@
  */
 #include "mac/inside.h"
 
+/* The whole row, new or not: its checksum spans all of it. */
+enum err down_put(struct env *env, const struct down_row *r)
+{
+    struct db_query *q = env_query(env, "INSERT INTO downlink (tenant, dev_eui, id, kind, state, confirmed, fport, payload, "
+                                        "expires_us, sent_us, fcnt, gateway, mac, reason, sum) "
+                                        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+                                        "ON CONFLICT (tenant, dev_eui, id) DO UPDATE SET state = excluded.state, "
+                                        "sent_us = excluded.sent_us, fcnt = excluded.fcnt, gateway = excluded.gateway, "
+                                        "mac = excluded.mac, reason = excluded.reason, sum = excluded.sum");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, r->tenant);
+    db_bind_i64(q, 2, r->dev_eui);
+    db_bind_i64(q, 3, r->id);
+    db_bind_i64(q, 4, r->kind);
+    db_bind_i64(q, 5, r->state);
+    db_bind_i64(q, 6, r->confirmed);
+    db_bind_i64(q, 7, r->fport);
+    db_bind_bytes(q, 8, r->payload);
+    db_bind_i64(q, 9, r->expires_us);
+    db_bind_i64(q, 10, r->sent_us);
+    db_bind_i64(q, 11, r->fcnt);
+    db_bind_i64(q, 12, r->gateway);
+    db_bind_str(q, 13, r->mac);
+    db_bind_str(q, 14, r->reason);
+    db_bind_sum(q, 15);
+    return env_run(env, q);
+}
+
+/* False: damaged. What may have been sent is not sent again on the word of a broken row. */
+static bool down_read(struct down_row *out, struct db_query *q, struct arena *arena)
+{
+    *out = (struct down_row){ .tenant     = db_i64(q, 0),
+                              .dev_eui    = db_i64(q, 1),
+                              .id         = db_i64(q, 2),
+                              .kind       = db_i64(q, 3),
+                              .state      = db_i64(q, 4),
+                              .confirmed  = db_i64(q, 5),
+                              .fport      = db_i64(q, 6),
+                              .payload    = bytes_copy(arena, db_bytes(q, 7)),
+                              .expires_us = db_i64(q, 8),
+                              .sent_us    = db_i64(q, 9),
+                              .fcnt       = db_i64(q, 10),
+                              .gateway    = db_i64(q, 11),
+                              .mac        = str_copy(arena, db_str(q, 12)),
+                              .reason     = str_copy(arena, db_str(q, 13)) };
+    return down_good(q, 0);
+}
+
+bool down_find(struct env *env, struct down_row *out, u64 tenant, u64 dev_eui, i64 id)
+{
+    struct db_query *q = env_query(env, "SELECT " DOWN_ROW("") " FROM downlink WHERE tenant = $1 AND dev_eui = $2 AND "
+                                        "id = $3");
+    if (!q)
+        return false;
+    db_bind_i64(q, 1, (i64)tenant);
+    db_bind_i64(q, 2, (i64)dev_eui);
+    db_bind_i64(q, 3, id);
+    enum err err = db_step(q);
+    bool found = err == OK && down_read(out, q, &env->batch);
+    if (err != OK && err != ERR_NOT_FOUND)
+        env->failed = err;
+    db_reset(q);
+    return found;
+}
+
+/* The oldest that waits; a damaged one is passed over. */
+bool down_oldest(struct env *env, struct down_row *out, u64 tenant, u64 dev_eui)
+{
+    struct db_query *q = env_query(env, "SELECT " DOWN_ROW("") " FROM downlink WHERE tenant = $1 AND dev_eui = $2 AND "
+                                        "state = 0 ORDER BY id LIMIT 64");
+    bool found = false;
+    enum err err = OK;
+    if (!q)
+        return false;
+    db_bind_i64(q, 1, (i64)tenant);
+    db_bind_i64(q, 2, (i64)dev_eui);
+    while (!found && (err = db_step(q)) == OK)
+        found = down_read(out, q, &env->batch);
+    if (err != OK && err != ERR_NOT_FOUND)
+        env->failed = err;
+    db_reset(q);
+    return found;
+}
+
 enum err down_insert(struct env *env, const struct device *d, enum down_kind kind, i64 id, enum down_state state,
                      bool confirmed, int fport, struct bytes payload, i64 expires_us, i64 fcnt, u64 gateway,
                      struct str mac_words, struct str reason)
 {
-    struct db_query *q = env_query(env, "INSERT INTO downlink (tenant, dev_eui, id, kind, state, confirmed, fport, payload, "
-                                        "expires_us, sent_us, fcnt, gateway, mac, reason) "
-                                        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
-    if (!q)
-        return env->failed;
-    db_bind_i64(q, 1, d->tenant);
-    db_bind_i64(q, 2, (i64)d->dev_eui);
-    db_bind_i64(q, 3, id);
-    db_bind_i64(q, 4, kind);
-    db_bind_i64(q, 5, state);
-    db_bind_i64(q, 6, confirmed);
-    db_bind_i64(q, 7, fport);
-    db_bind_bytes(q, 8, payload);
-    db_bind_i64(q, 9, expires_us);
-    db_bind_i64(q, 10, state == DOWN_QUEUED ? 0 : env_clock(env).us);
-    db_bind_i64(q, 11, fcnt);
-    db_bind_i64(q, 12, (i64)gateway);
-    db_bind_str(q, 13, mac_words);
-    db_bind_str(q, 14, reason);
-    return env_run(env, q);
+    struct down_row row = { d->tenant, (i64)d->dev_eui, id, kind, state, confirmed, fport, expires_us,
+                            state == DOWN_QUEUED ? 0 : env_clock(env).us, fcnt, (i64)gateway, payload, mac_words, reason };
+    return down_put(env, &row);
 }
 
 enum err mac_downlink_add(struct env *env, const struct downlink_new *in, i64 *id, struct str *why)
@@ -67,17 +135,13 @@ void mac_downlink_result(struct env *env, u64 tenant, u64 dev_eui, i64 id, enum 
         env->mac->devices[device].queued--;
     }
     /* A confirmed one that the device acknowledged meanwhile stays confirmed. */
-    struct db_query *q = env_query(env, "UPDATE downlink SET state = $1, reason = $2, gateway = CASE WHEN $3 = 0 THEN "
-                                        "gateway ELSE $3 END WHERE tenant = $4 AND dev_eui = $5 AND id = $6 AND state < 6");
-    if (!q)
+    struct down_row row;
+    if (!down_find(env, &row, tenant, dev_eui, id) || row.state >= DOWN_CONFIRMED)
         return;
-    db_bind_i64(q, 1, state);
-    db_bind_str(q, 2, reason);
-    db_bind_i64(q, 3, (i64)gateway);
-    db_bind_i64(q, 4, (i64)tenant);
-    db_bind_i64(q, 5, (i64)dev_eui);
-    db_bind_i64(q, 6, id);
-    (void)env_run(env, q);
+    row.state   = state;
+    row.reason  = reason;
+    row.gateway = gateway ? (i64)gateway : row.gateway;
+    (void)down_put(env, &row);
 }
 
 /* The uplink after a confirmed downlink says whether it was heard. */
@@ -110,8 +174,21 @@ static enum err count_queued(struct env *env)
 
 enum err queue_load(struct env *env)
 {
-    struct db_query *q = env_query(env, "UPDATE downlink SET state = 5, reason = 'the server stopped before the gateway "
-                                        "answered; it is not sent again' WHERE state = 1");
-    enum err err = env_run(env, q);
+    struct db_query *q = env_query(env, "SELECT " DOWN_ROW("") " FROM downlink WHERE state = 1");
+    struct open { struct open *next; struct down_row row; } *first = NULL;
+    struct down_row row;
+    enum err err = q ? OK : env->failed;
+    while (err == OK && (err = db_step(q)) == OK)
+        if (down_read(&row, q, &env->batch)) {
+            struct open *o = arena_new(&env->batch, struct open);
+            *o = (struct open){ first, row };
+            first = o;
+        }
+    err = err == ERR_NOT_FOUND ? OK : err;
+    for (struct open *o = first; o && err == OK; o = o->next) {
+        o->row.state  = DOWN_UNKNOWN;
+        o->row.reason = S("the server stopped before the gateway answered; it is not sent again");
+        err = down_put(env, &o->row);
+    }
     return err == OK ? count_queued(env) : err;
 }

@@ -29,10 +29,10 @@ void mac_refuse(struct env *env, u64 tenant, u64 dev_eui, enum drop drop, u64 ga
         struct device *d = &env->mac->devices[device];
         slot = d->refusal_slot++ % REFUSAL_SLOTS;
     }
-    struct db_query *q = env_query(env, "INSERT INTO refusal (tenant, dev_eui, slot, id, word, gateway, detail) "
-                                        "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, dev_eui, slot) DO UPDATE SET "
+    struct db_query *q = env_query(env, "INSERT INTO refusal (tenant, dev_eui, slot, id, word, gateway, detail, sum) VALUES "
+                                        "($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, dev_eui, slot) DO UPDATE SET "
                                         "id = excluded.id, word = excluded.word, gateway = excluded.gateway, "
-                                        "detail = excluded.detail");
+                                        "detail = excluded.detail, sum = excluded.sum");
     if (!q)
         return;
     db_bind_i64(q, 1, (i64)tenant);
@@ -42,5 +42,6 @@ void mac_refuse(struct env *env, u64 tenant, u64 dev_eui, enum drop drop, u64 ga
     db_bind_str(q, 5, str_z(drop_name(drop)));
     db_bind_i64(q, 6, (i64)gateway);
     db_bind_str(q, 7, words_sound(&env->event, detail, DETAIL_BYTES));
+    db_bind_sum(q, 8);
     (void)env_run(env, q);
 }

@@ -20,10 +20,23 @@ static bool copy_wrapped(u8 out[WRAPPED], struct bytes wrapped)
     return true;
 }
 
-/* Columns: tenant, dev_eui, join_eui, name, profile, app_key, nwk_key, latitude, longitude, simulated, join_nonce */
+/* JoinNonces only rise. Where the row that says how far is damaged, the next is taken from a range
+ * that no device has reached: 2^22 and above, of 2^24. */
+static u32 join_nonce(struct env *env, struct db_query *q)
+{
+    u32 chance;
+    if (db_row_good(q, 12, 3, "join_state", 2))
+        return (u32)db_i64(q, 14);
+    env->random(env->world, (u8 *)&chance, sizeof chance);
+    return (1u << 22) + (chance & ((1u << 22) - 1));
+}
+
+/* Columns: the row of device with its sum, then that of join_state */
 static enum err load_device(struct env *env, struct db_query *q, struct str *why)
 {
     struct mac *mac = env->mac;
+    if (!device_good(q, 0))
+        return OK;                             /* not served until it is registered anew; the others are */
     const struct profile *p = profile_find(&env->profiles, db_str(q, 4));
     if (!p) {
         *why = str_fmt(&env->batch, "device %016llx uses the profile %.*s, which is not in data/profiles",
@@ -38,7 +51,7 @@ static enum err load_device(struct env *env, struct db_query *q, struct str *why
                           .name        = name_add(mac, db_str(q, 3)),
                           .latitude_e7 = degrees_to_e7(double_or_nan(q, 7)),
                           .longitude_e7 = degrees_to_e7(double_or_nan(q, 8)),
-                          .join_nonce  = (u32)db_i64(q, 10),
+                          .join_nonce  = join_nonce(env, q),
                           .profile     = (u16)p->number,
                           .battery_pct = -1,
                           .simulated   = db_i64(q, 9) != 0,
@@ -52,8 +65,8 @@ static enum err load_device(struct env *env, struct db_query *q, struct str *why
 static enum err load_devices(struct env *env, struct str *why)
 {
     struct db_query *q = db_query(
-        env->db, "SELECT d.tenant, d.dev_eui, d.join_eui, d.name, d.profile, d.app_key, d.nwk_key, d.latitude, d.longitude, "
-                 "d.simulated, COALESCE(j.join_nonce, 0) FROM device d LEFT JOIN join_state j ON j.tenant = d.tenant AND "
+        env->db, "SELECT " DEVICE_ROW("d.") ", j.tenant, j.dev_eui, j.join_nonce, j.sum "
+                 "FROM device d LEFT JOIN join_state j ON j.tenant = d.tenant AND "
                  "j.dev_eui = d.dev_eui ORDER BY d.tenant, d.dev_eui");
     enum err err = q ? OK : ERR_IO;
     while (err == OK && (err = db_step(q)) == OK)
@@ -83,21 +96,22 @@ static void load_gateway(struct mac *mac, u64 tenant, u64 eui, struct str name, 
 
 static enum err load_gateways(struct env *env, struct str *why)
 {
-    struct db_query *q = db_query(env->db, "SELECT g.tenant, g.eui, g.name, g.latitude, g.longitude, g.region, g.simulated, "
-                                           "COALESCE(s.last_seen_us, 0) FROM gateway g LEFT JOIN gateway_state s ON "
+    struct db_query *q = db_query(env->db, "SELECT " GATEWAY_ROW("g.") ", COALESCE(s.last_seen_us, 0) FROM gateway g LEFT JOIN gateway_state s ON "
                                            "s.tenant = g.tenant AND s.eui = g.eui");
     enum err err = q ? OK : ERR_IO;
     while (err == OK && (err = db_step(q)) == OK) {
-        const struct lora_region *region = lora_region_by_name(db_str(q, 5));
+        if (!gateway_good(q, 0))
+            continue;
+        const struct lora_region *region = lora_region_by_name(db_str(q, 6));
         if (!region) {
             *why = str_fmt(&env->batch, "gateway %016llx has the region %.*s, which is not known",
-                           (unsigned long long)db_i64(q, 1), STR(db_str(q, 5)));
+                           (unsigned long long)db_i64(q, 1), STR(db_str(q, 6)));
             err = ERR_INVALID;
             break;
         }
         load_gateway(env->mac, (u64)db_i64(q, 0), (u64)db_i64(q, 1), db_str(q, 2), double_or_nan(q, 3), double_or_nan(q, 4),
-                     region, db_i64(q, 6) != 0);
-        env->mac->gateways[mac_gateway(env->mac, (u64)db_i64(q, 1))].last_seen.us = db_i64(q, 7);
+                     region, db_i64(q, 7) != 0);
+        env->mac->gateways[mac_gateway(env->mac, (u64)db_i64(q, 1))].last_seen.us = db_i64(q, 10);
     }
     if (q)
         db_reset(q);
@@ -279,13 +293,35 @@ static void bind_place(struct db_query *q, int at, double degrees)
         db_bind_double(q, at, degrees);
 }
 
+/* A row is written whole, so what is registered again keeps the day of its first registration. */
+static i64 first_seen(struct env *env, const char *sql, u64 tenant, u64 eui)
+{
+    struct db_query *q = env_query(env, sql);
+    i64 created = env_clock(env).us;
+    if (!q)
+        return created;
+    db_bind_i64(q, 1, (i64)tenant);
+    db_bind_i64(q, 2, (i64)eui);
+    enum err err = db_step(q);
+    if (err == OK)
+        created = db_i64(q, 0);
+    else if (err != ERR_NOT_FOUND)
+        env->failed = err;
+    db_reset(q);
+    return created;
+}
+
 enum err registry_put_gateway(struct env *env, const struct gateway_new *g)
 {
+    bool known  = mac_gateway(env->mac, g->eui) != MAC_NONE;
+    i64 created = !known ? env_clock(env).us
+                         : first_seen(env, "SELECT created_us FROM gateway WHERE tenant = $1 AND eui = $2", g->tenant, g->eui);
     struct db_query *q = env_query(env, "INSERT INTO gateway (tenant, eui, name, latitude, longitude, altitude_m, region, "
-                                        "simulated, created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT "
-                                        "(tenant, eui) DO UPDATE SET name = excluded.name, latitude = excluded.latitude, "
-                                        "longitude = excluded.longitude, altitude_m = excluded.altitude_m, "
-                                        "region = excluded.region, simulated = excluded.simulated");
+                                        "simulated, created_us, sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON "
+                                        "CONFLICT (tenant, eui) DO UPDATE SET name = excluded.name, latitude = "
+                                        "excluded.latitude, longitude = excluded.longitude, altitude_m = excluded.altitude_m, "
+                                        "region = excluded.region, simulated = excluded.simulated, created_us = "
+                                        "excluded.created_us, sum = excluded.sum");
     if (!q)
         return env->failed;
     db_bind_i64(q, 1, (i64)g->tenant);
@@ -296,7 +332,8 @@ enum err registry_put_gateway(struct env *env, const struct gateway_new *g)
     bind_place(q, 6, g->altitude_m);
     db_bind_str(q, 7, str_z(g->region->name));
     db_bind_i64(q, 8, g->simulated);
-    db_bind_i64(q, 9, env_clock(env).us);
+    db_bind_i64(q, 9, created);
+    db_bind_sum(q, 10);
     return env_run(env, q);
 }
 
@@ -308,12 +345,17 @@ void registry_add_gateway(struct env *env, const struct gateway_new *g)
 enum err registry_put_device(struct env *env, const struct device_new *n)
 {
     u8 app[WRAPPED], nwk[WRAPPED];
+    bool known  = map_get(&env->mac->by_eui, n->dev_eui) != MAP_NONE;
+    i64 created = !known ? env_clock(env).us
+                         : first_seen(env, "SELECT created_us FROM device WHERE tenant = $1 AND dev_eui = $2", n->tenant,
+                                      n->dev_eui);
     struct db_query *q = env_query(env, "INSERT INTO device (tenant, dev_eui, join_eui, name, profile, app_key, nwk_key, "
-                                        "latitude, longitude, simulated, created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
-                                        "$9, $10, $11) ON CONFLICT (tenant, dev_eui) DO UPDATE SET join_eui = "
+                                        "latitude, longitude, simulated, created_us, sum) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+                                        "$8, $9, $10, $11, $12) ON CONFLICT (tenant, dev_eui) DO UPDATE SET join_eui = "
                                         "excluded.join_eui, name = excluded.name, profile = excluded.profile, app_key = "
                                         "excluded.app_key, nwk_key = excluded.nwk_key, latitude = excluded.latitude, "
-                                        "longitude = excluded.longitude, simulated = excluded.simulated");
+                                        "longitude = excluded.longitude, simulated = excluded.simulated, created_us = "
+                                        "excluded.created_us, sum = excluded.sum");
     if (!q)
         return env->failed;
     if (!wrap_key(env->mac, app, n->app_key) || (n->has_nwk_key && !wrap_key(env->mac, nwk, n->nwk_key)))
@@ -331,7 +373,8 @@ enum err registry_put_device(struct env *env, const struct device_new *n)
     bind_place(q, 8, n->latitude);
     bind_place(q, 9, n->longitude);
     db_bind_i64(q, 10, n->simulated);
-    db_bind_i64(q, 11, env_clock(env).us);
+    db_bind_i64(q, 11, created);
+    db_bind_sum(q, 12);
     return env_run(env, q);
 }
 

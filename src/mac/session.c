@@ -113,13 +113,20 @@ static void bind_wrapped(struct db_query *q, int at, const struct session *s, en
         db_bind_null(q, at);
 }
 
+/* The whole row, new or not: its checksum spans all of it. */
 enum err session_insert(struct env *env, const struct session *s, int state)
 {
     const struct device *d = &env->mac->devices[s->device];
     struct db_query *q = env_query(
         env, "INSERT INTO session (tenant, dev_eui, id, state, devaddr, f_nwk_s_int_key, s_nwk_s_int_key, nwk_s_enc_key, "
-             "app_s_key, down_reserved, app_down_reserved, rx1_delay_s, rx1_dr_offset, rx2_dr, rx2_hz, dwell) "
-             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)");
+             "app_s_key, down_reserved, app_down_reserved, rx1_delay_s, rx1_dr_offset, rx2_dr, rx2_hz, dwell, sum) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
+             "ON CONFLICT (tenant, dev_eui, id) DO UPDATE SET state = excluded.state, devaddr = excluded.devaddr, "
+             "f_nwk_s_int_key = excluded.f_nwk_s_int_key, s_nwk_s_int_key = excluded.s_nwk_s_int_key, "
+             "nwk_s_enc_key = excluded.nwk_s_enc_key, app_s_key = excluded.app_s_key, "
+             "down_reserved = excluded.down_reserved, app_down_reserved = excluded.app_down_reserved, "
+             "rx1_delay_s = excluded.rx1_delay_s, rx1_dr_offset = excluded.rx1_dr_offset, rx2_dr = excluded.rx2_dr, "
+             "rx2_hz = excluded.rx2_hz, dwell = excluded.dwell, sum = excluded.sum");
     if (!q)
         return env->failed;
     db_bind_i64(q, 1, d->tenant);
@@ -138,25 +145,14 @@ enum err session_insert(struct env *env, const struct session *s, int state)
     db_bind_i64(q, 14, s->rx2_dr);
     db_bind_i64(q, 15, s->rx2_hz);
     db_bind_i64(q, 16, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0));
+    db_bind_sum(q, 17);
     return env_run(env, q);
 }
 
 enum err session_save(struct env *env, u32 index)
 {
     const struct session *s = &env->mac->sessions[index];
-    const struct device *d = &env->mac->devices[s->device];
-    struct db_query *q = env_query(env, "UPDATE session SET state = $1, down_reserved = $2, app_down_reserved = $3, "
-                                        "dwell = $4 WHERE tenant = $5 AND dev_eui = $6 AND id = $7");
-    if (!q)
-        return env->failed;
-    db_bind_i64(q, 1, d->session[0] == index);
-    db_bind_i64(q, 2, s->down_reserved);
-    db_bind_i64(q, 3, s->app_down_reserved);
-    db_bind_i64(q, 4, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0));
-    db_bind_i64(q, 5, d->tenant);
-    db_bind_i64(q, 6, (i64)d->dev_eui);
-    db_bind_i64(q, 7, s->id);
-    return env_run(env, q);
+    return session_insert(env, s, env->mac->devices[s->device].session[0] == index);
 }
 
 /* LoRaWAN 1.0.3, 6.2.4: the old context ends with the first uplink under the new one, not before. */
@@ -215,50 +211,48 @@ static void read_session(struct mac *mac, struct session *s, u32 device, struct 
     map_put(&mac->by_devaddr, s->devaddr, (u32)(s - mac->sessions));
 }
 
-static enum err load_states(struct env *env)
+static enum err load_states(struct env *env, bool *damaged)
 {
     struct mac *mac = env->mac;
-    struct db_query *q = db_query(env->db, "SELECT dev_eui, last_uplink, session, fcnt_up, battery_pct FROM device_state");
+    struct db_query *q = db_query(env->db, "SELECT " STATE_ROW("") " FROM device_state");
     enum err err = q ? OK : ERR_IO;
     while (err == OK && (err = db_step(q)) == OK) {
-        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 0));
+        if (!state_good(q, 0)) {
+            *damaged = true;
+            continue;
+        }
+        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 1));
         if (device == MAP_NONE)
             continue;
         struct device *d = &mac->devices[device];
-        d->last_uplink   = db_i64(q, 1);
-        d->battery_pct   = (i8)db_i64(q, 4);
-        if (d->session[0] != MAC_NONE && mac->sessions[d->session[0]].id == db_i64(q, 2))
-            mac->sessions[d->session[0]].fcnt_up = db_i64(q, 3);
+        d->state_known   = true;
+        d->last_uplink   = db_i64(q, 2);
+        d->battery_pct   = (i8)db_i64(q, 5);
+        if (d->session[0] != MAC_NONE && mac->sessions[d->session[0]].id == db_i64(q, 3))
+            mac->sessions[d->session[0]].fcnt_up = db_i64(q, 4);
     }
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
 /* Events younger than the mark, in their order: the rows that are written behind catch up with them. */
-static enum err roll_forward(struct env *env)
+static enum err roll_forward(struct env *env, i64 mark)
 {
     struct mac *mac = env->mac;
-    i64 mark = 0, rolled = 0;
-    struct db_query *q = db_query(env->db, "SELECT value FROM mark WHERE tenant = 0 AND name = 'rolled'");
-    enum err err = q ? db_step(q) : ERR_IO;
-    if (err == OK)
-        mark = db_i64(q, 0);
-    if (q)
-        db_reset(q);
-    if (err != OK && err != ERR_NOT_FOUND)
-        return err;
-    q = db_query(env->db, "SELECT u.dev_eui, u.session, u.fcnt, u.id FROM tenant t JOIN uplink u ON u.tenant = t.number "
-                          "WHERE u.id > $1 ORDER BY u.tenant, u.id");
+    i64 rolled = 0;
+    enum err err;
+    struct db_query *q = db_query(env->db, "SELECT " UPLINK_ROW("u.") " FROM tenant t JOIN uplink u ON "
+                                           "u.tenant = t.number WHERE u.id > $1 ORDER BY u.tenant, u.id");
     if (!q)
         return ERR_IO;
     db_bind_i64(q, 1, mark);
     while ((err = db_step(q)) == OK) {
-        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 0));
+        u32 device = uplink_good(q, 0) ? map_get(&mac->by_eui, (u64)db_i64(q, 2)) : MAP_NONE;
         if (device == MAP_NONE)
             continue;
         struct device *d = &mac->devices[device];
-        d->last_uplink   = MAX(d->last_uplink, db_i64(q, 3));
-        if (d->session[0] != MAC_NONE && mac->sessions[d->session[0]].id == db_i64(q, 1))
-            mac->sessions[d->session[0]].fcnt_up = MAX(mac->sessions[d->session[0]].fcnt_up, db_i64(q, 2));
+        d->last_uplink   = MAX(d->last_uplink, db_i64(q, 1));
+        if (d->session[0] != MAC_NONE && mac->sessions[d->session[0]].id == db_i64(q, 3))
+            mac->sessions[d->session[0]].fcnt_up = MAX(mac->sessions[d->session[0]].fcnt_up, db_i64(q, 4));
         mark_dirty(env, device);
         rolled++;
     }
@@ -267,22 +261,57 @@ static enum err roll_forward(struct env *env)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+/* Retention may have taken events of these sessions: what is left of them does not say how far they were. */
+static void drop_uncertain(struct env *env, i64 cut)
+{
+    for (u32 i = 0; i < env->mac->devices_n; i++) {
+        struct device *d = &env->mac->devices[i];
+        if (d->state_known || d->session[0] == MAC_NONE || env->mac->sessions[d->session[0]].id > cut)
+            continue;
+        session_drop(env, d->session[0]);
+        d->session[0] = MAC_NONE;
+    }
+}
+
+/*
+ * How far the counters were: the rows behind, and the events younger than the mark. Where one of those
+ * rows or the mark itself is damaged, all events are read instead; and where events are gone already,
+ * a session whose row is gone too ends, because nobody can say any more what it has accepted.
+ */
+static enum err counters_load(struct env *env)
+{
+    bool damaged = false;
+    i64  mark = 0, cut = 0;
+    enum err err = load_states(env, &damaged);
+    if (err == OK && (err = mac_mark_read(env->db, "rolled", &mark)) == ERR_INVALID) {
+        damaged = true;
+        err = OK;
+    }
+    if (err == OK)
+        err = roll_forward(env, damaged ? 0 : mark);
+    if (err != OK || !damaged)
+        return err;
+    if ((err = mac_mark_read(env->db, "cut", &cut)) == ERR_INVALID) {
+        cut = INT64_MAX;
+        err = OK;
+    }
+    if (err == OK)
+        drop_uncertain(env, cut);
+    return err;
+}
+
 enum err sessions_load(struct env *env)
 {
     struct mac *mac = env->mac;
-    struct db_query *q = db_query(
-        env->db, "SELECT tenant, dev_eui, id, state, devaddr, f_nwk_s_int_key, s_nwk_s_int_key, nwk_s_enc_key, app_s_key, "
-                 "down_reserved, app_down_reserved, rx1_delay_s, rx1_dr_offset, rx2_dr, rx2_hz, dwell FROM session");
+    struct db_query *q = db_query(env->db, "SELECT " SESSION_ROW("") " FROM session");
     enum err err = q ? OK : ERR_IO;
     while (err == OK && (err = db_step(q)) == OK) {
-        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 1));
+        u32 device = session_good(q, 0) ? map_get(&mac->by_eui, (u64)db_i64(q, 1)) : MAP_NONE;
         if (device == MAP_NONE)
-            continue;
+            continue;                          /* damaged: the device has to join again, its keys are believed by nobody */
         struct session *s = pool_at((void **)&mac->sessions, &mac->sessions_n, &mac->sessions_room, sizeof *s);
         read_session(mac, s, device, q);
         mac->devices[device].session[db_i64(q, 3) == 1 ? 0 : 1] = (u32)(s - mac->sessions);
     }
-    if (err != ERR_NOT_FOUND || (err = load_states(env)) != OK)
-        return err;
-    return roll_forward(env);
+    return err == ERR_NOT_FOUND ? counters_load(env) : err;
 }

@@ -52,8 +52,8 @@ static enum err read_key(u8 key[SUBJECT_KEY], struct db_query *q, struct bytes k
     db_bind_i64(q, 2, (i64)dev_eui);
     enum err err = db_step(q);
     if (err == OK) {
-        struct bytes wrapped = db_bytes(q, 0);
-        err = wrapped.n == SUBJECT_KEY + 8 && lora_key_unwrap(key, kek, wrapped) ? OK : ERR_DENIED;
+        struct bytes wrapped = db_bytes(q, 2);
+        err = db_row_good(q, 0, 4, "subject_key", 2) && wrapped.n == SUBJECT_KEY + 8 && lora_key_unwrap(key, kek, wrapped) ? OK : ERR_DENIED;
     }
     db_reset(q);
     return err;
@@ -63,7 +63,7 @@ static enum err make_key(struct env *env, u8 key[SUBJECT_KEY], u64 tenant, u64 d
 {
     u8 wrapped[SUBJECT_KEY + 8];
     struct db_query *q =
-        env_query(env, "INSERT INTO subject_key (tenant, dev_eui, key, created_us) VALUES ($1, $2, $3, $4)");
+        env_query(env, "INSERT INTO subject_key (tenant, dev_eui, key, created_us, sum) VALUES ($1, $2, $3, $4, $5)");
     if (!q)
         return env->failed;
     env->random(env->world, key, SUBJECT_KEY);
@@ -73,10 +73,11 @@ static enum err make_key(struct env *env, u8 key[SUBJECT_KEY], u64 tenant, u64 d
     db_bind_i64(q, 2, (i64)dev_eui);
     db_bind_bytes(q, 3, (struct bytes){ wrapped, sizeof wrapped });
     db_bind_i64(q, 4, env_clock(env).us);
+    db_bind_sum(q, 5);
     return env_run(env, q);
 }
 
-#define SELECT_KEY "SELECT key FROM subject_key WHERE tenant = $1 AND dev_eui = $2"
+#define SELECT_KEY "SELECT tenant, dev_eui, key, created_us, sum FROM subject_key WHERE tenant = $1 AND dev_eui = $2"
 
 enum err subject_seal(struct env *env, struct bytes *out, u64 tenant, u64 dev_eui, i64 id, struct bytes clear)
 {

@@ -176,7 +176,7 @@ static enum err insert_uplink(struct env *env, const struct uplink *u, const str
     if (personal && subject_seal(env, &payload, d->tenant, d->dev_eui, u->id, payload) != OK)
         return env->failed = ERR_IO;
     q = env_query(env, "INSERT INTO uplink (tenant, id, dev_eui, session, fcnt, prev, received_us, flags, fopts, payload, "
-                       "radio) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+                       "radio, sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
     if (!q)
         return env->failed;
     radio_write(&radio, &u->radio);
@@ -193,6 +193,7 @@ static enum err insert_uplink(struct env *env, const struct uplink *u, const str
     db_bind_bytes(q, 9, open->fopts);
     db_bind_bytes(q, 10, payload);
     db_bind_bytes(q, 11, buf_bytes(&radio));
+    db_bind_sum(q, 12);
     return env_run(env, q);
 }
 

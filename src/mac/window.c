@@ -91,8 +91,8 @@ static void write_copies(struct env *env, const struct window *w)
 {
     u8 room[COPIES_MAX * MAC_RADIO_BYTES];
     struct buf b = BUF(room);
-    struct db_query *q = env_query(env, "INSERT INTO uplink_copies (tenant, id, radio) VALUES ($1, $2, $3) "
-                                        "ON CONFLICT (tenant, id) DO UPDATE SET radio = excluded.radio");
+    struct db_query *q = env_query(env, "INSERT INTO uplink_copies (tenant, id, radio, sum) VALUES ($1, $2, $3, $4) "
+                                        "ON CONFLICT (tenant, id) DO UPDATE SET radio = excluded.radio, sum = excluded.sum");
     if (!q)
         return;
     for (u32 i = 0; i < w->copies; i++)
@@ -100,6 +100,7 @@ static void write_copies(struct env *env, const struct window *w)
     db_bind_i64(q, 1, env->mac->devices[w->device].tenant);
     db_bind_i64(q, 2, w->id);
     db_bind_bytes(q, 3, buf_bytes(&b));
+    db_bind_sum(q, 4);
     (void)env_run(env, q);
 }
 
