@@ -26,6 +26,7 @@ suite() {
     case $1 in
         portal)    (cd portal && node --test 2>&1 | awk '/^not ok|^# fail|failing/{print} /^# pass/{p=$3} /^# fail/{f=$3} END{print p+0 " passed, " f+0 " failed"}') ;;
         unit)      with_postgres build/unit ;;
+        box)       make -s -j2 build/boxtest && build/boxtest ;;
         peer)      need_modules test/process && node test/process/peer.mjs ;;
         badinput)  need_modules test/process && node test/process/badinput.mjs ;;
         crash)     need_modules test/process && node test/process/crash.mjs 25 ;;
