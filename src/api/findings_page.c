@@ -278,6 +278,8 @@ static const struct { const char *word, *ja; } refusals_ja[] = {
     { "DROP_BAD_MIC",         "どの鍵でも確かめられません" },
     { "DROP_JOIN_MIC",        "参加の求めが、機器の鍵で確かめられません" },
     { "DROP_DEVNONCE",        "参加の求めの番号（DevNonce）が使用済みです" },
+    { "DROP_JOIN_LATE",       "参加の求めが、答えられない時刻になって届きました" },
+    { "DROP_JOIN_SPENT",      "機器の参加の番号（JoinNonce）を使い切りました" },
     { "DROP_REPEATED",        "番号がもう使われています" },
     { "DROP_FCNT_GAP",        "番号が先へ飛びすぎています" },
     { "DROP_KEY",             "保存した鍵を開けません" },

@@ -117,7 +117,8 @@ static enum err add_downlinks(struct frame_rows *rows, struct call *call,
 /* A refusal without a gateway is ours: something that could not be sent. */
 static const char *refused_direction(enum drop drop, u64 gateway)
 {
-    if (drop == DROP_JOIN_MIC || drop == DROP_DEVNONCE || drop == DROP_JOIN_REPEATED)
+    if (drop == DROP_JOIN_MIC || drop == DROP_DEVNONCE || drop == DROP_JOIN_REPEATED || drop == DROP_JOIN_LATE ||
+        drop == DROP_JOIN_SPENT)
         return "join";
     return gateway ? "up" : "down";
 }

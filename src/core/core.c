@@ -97,8 +97,8 @@ enum err env_run(struct env *env, struct db_query *q)
     if (!q)
         return env->failed;
     enum err err = db_run(q);
-    if (err != OK && err != ERR_CONFLICT)
-        env->failed = err;
+    if (err != OK)
+        env->failed = err;                             /* any error dooms the transaction (db.h) */
     return err;
 }
 

@@ -42,6 +42,8 @@
     X(DROP_BAD_MIC,           "no session key verifies it")                                             \
     X(DROP_JOIN_MIC,          "join-request: the device's root key does not verify it")                 \
     X(DROP_DEVNONCE,          "join-request: DevNonce was used before")                                 \
+    X(DROP_JOIN_LATE,         "join-request: its gateway kept it until nobody listened for the answer")  \
+    X(DROP_JOIN_SPENT,        "join-request: all JoinNonces of the device were given")                  \
     X(DROP_JOIN_REPEATED,     "join-request: another copy of one that is being answered")               \
     X(DROP_COPY,              "another gateway's copy of an accepted frame")                            \
     X(DROP_REPEATED,          "counter already seen")                                                   \

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #define WRAPPED 24                    /* a 16-byte key under RFC 3394 */
+#define JOIN_NONCE_MAX 0xFFFFFF       /* 24 bits; after the last one a device has joined for the last time */
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
 #define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */

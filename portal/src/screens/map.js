@@ -40,7 +40,7 @@ export function mapScreen(ctx, path, query) {
     /* A change from the stream is put into the point at once; the next load confirms it. */
     function heard(event, data) {
         const p = by_entity.get(data.entity) || points.find((q) => q.device && q.device === data.device);
-        if (!p || p.personal) return false;
+        if (!p || p.personal || data.behind) return false;         // history: what is shown is younger
         const change = p.attr && data.attrs && data.attrs[p.attr];
         if (!change) return false;
         p.value = change.value;
