@@ -204,13 +204,14 @@ static enum err load_silent(struct silents *out, struct findings *f)
     struct db_query *q = db_query(
         f->call->db, "SELECT g.eui, g.name, g.created_us, s.last_seen_us FROM gateway g "
                      "LEFT JOIN gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui "
-                     "WHERE g.tenant = $1 AND (s.last_seen_us IS NULL OR s.last_seen_us < $2) "
-                     "ORDER BY g.eui LIMIT $3");
+                     "WHERE g.tenant = $1 AND (s.last_seen_us IS NULL OR s.last_seen_us < $2 OR "
+                     "s.last_seen_us > $3) ORDER BY g.eui LIMIT $4");
     enum err err;
     *out = (struct silents){ arena_array(f->arena, struct silent, ROWS_MAX), 0 };
     db_bind_i64(q, 1, (i64)f->call->tenant);
     db_bind_i64(q, 2, f->now_us - GATEWAY_SILENT_US);
-    db_bind_i64(q, 3, ROWS_MAX);
+    db_bind_i64(q, 3, f->now_us + GATEWAY_SILENT_US);
+    db_bind_i64(q, 4, ROWS_MAX);
     while ((err = db_step(q)) == OK)
         out->list[out->n++] = (struct silent){ (u64)db_i64(q, 0), str_copy(f->arena, db_str(q, 1)),
                                                column_or(q, 3, 0), db_i64(q, 2),
@@ -425,8 +426,10 @@ static void write_findings(struct json_out *o, struct findings *f)
 {
     struct finding **list = arena_array(f->arena, struct finding *, f->n + 1);
     size_t n = 0, written = 0;
-    for (struct finding *x = f->first; x; x = x->next)
-        list[n++] = x;
+    for (struct finding *x = f->first; x; x = x->next) {
+        x->since_us = MIN(x->since_us, f->now_us);     /* a clock that was set back: at the latest now */
+        list[n++]   = x;
+    }
     qsort(list, n, sizeof list[0], by_matter);
     for (size_t i = 0, same; i < n && written < FINDINGS_MAX; i += same) {
         for (same = 1; i + same < n && list[i + same]->kind == list[i]->kind &&

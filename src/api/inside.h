@@ -96,7 +96,8 @@ u64 entity_device(const struct json *attributes, struct arena *arena);
 #define GATEWAY_SILENT_US (120 * US_PER_S)     /* they ask for downlinks every 5 to 30 s */
 static inline enum state gateway_state(i64 seen_us, i64 now_us)
 {
-    return seen_us <= 0 ? STATE_NEVER : now_us - seen_us > GATEWAY_SILENT_US ? STATE_SILENT : STATE_WORKS;
+    i64 age_us = now_us - seen_us;                 /* in the future: the clock was wrong, nobody knows when */
+    return seen_us <= 0 ? STATE_NEVER : age_us > GATEWAY_SILENT_US || age_us < -GATEWAY_SILENT_US ? STATE_SILENT : STATE_WORKS;
 }
 struct gateway_name { u64 eui; struct str name; };
 struct gateway_names { struct gateway_name *list; size_t n; };

@@ -3,7 +3,8 @@
  * What the pages know of devices and entities, the city's own page and the list of devices.
  *
  * When a device was last heard is the id of its last uplink: ids are microseconds since 1970. So a
- * list needs no look at the uplinks at all.
+ * list needs no look at the uplinks, except after the clock was set back: ids go on rising from where
+ * it was, and until it has come there again the uplink itself says when.
  */
 #include "api/inside.h"
 
@@ -19,6 +20,18 @@ struct str state_words(enum state state)
 
 /* ------------------------------------------------------------------ devices */
 
+static i64 heard(const struct call *call, i64 uplink)
+{
+    if (uplink <= sys_clock().us)
+        return uplink;
+    struct db_query *q = db_query(call->db, "SELECT " UPLINK_ROW("") " FROM uplink WHERE tenant = $1 AND id = $2");
+    db_bind_i64(q, 1, (i64)call->tenant);
+    db_bind_i64(q, 2, uplink);
+    i64 us = db_step(q) == OK && uplink_good(q, 0) ? db_i64(q, 6) : uplink;
+    db_reset(q);
+    return us;
+}
+
 bool device_read(struct device_row *out, const struct call *call, struct db_query *q)
 {
     struct arena *arena = call->rq->arena;
@@ -32,7 +45,7 @@ bool device_read(struct device_row *out, const struct call *call, struct db_quer
                                 .lon         = column_degrees(q, 8),
                                 .simulated   = db_i64(q, 9) != 0,
                                 .created_us  = db_i64(q, 10),
-                                .heard_us    = known ? column_or(q, 14, 0) : 0,
+                                .heard_us    = known ? heard(call, column_or(q, 14, 0)) : 0,
                                 .battery_pct = known ? (int)column_or(q, 17, -1) : -1 };
     out->profile_id = out->profile ? out->profile->id : str_copy(arena, db_str(q, 4));
     out->personal   = !out->profile || out->profile->personal.n > 0;
@@ -46,7 +59,8 @@ enum state device_state(const struct device_row *d, i64 now_us)
     i64 stale_us = d->profile ? quality_stale_us(d->profile) : 3600 * US_PER_S;
     if (d->heard_us <= 0)
         return STATE_NEVER;
-    if (now_us - d->heard_us > stale_us)
+    i64 age_us = now_us - d->heard_us;
+    if (age_us > stale_us || age_us < -stale_us)       /* in the future: the clock was wrong, nobody knows when */
         return STATE_SILENT;
     bool low = d->battery_pct >= 0 && d->battery_pct < BATTERY_LOW_PCT;
     return low || d->flagged ? STATE_ATTENTION : STATE_WORKS;
@@ -187,7 +201,7 @@ static enum err count_devices(struct city_count *n, struct call *call, i64 now_u
     db_bind_i64(q, 2, DEVICES_COUNTED);
     while ((err = db_step(q)) == OK) {
         struct device_row d = { .profile     = profile_find(call->api->profiles, db_str(q, 0)),
-                                .heard_us    = column_or(q, 2, 0),
+                                .heard_us    = heard(call, column_or(q, 2, 0)),
                                 .battery_pct = -1 };
         n->devices++;
         n->simulated |= db_i64(q, 1) != 0;

@@ -285,6 +285,43 @@ BOTH(a_device_is_never_silent_attention_or_works)
     city_end(c);
 }
 
+/* Ids and times of a clock that ran ahead: what is in the future is not green, and what is known is exact. */
+BOTH(a_clock_that_was_set_back_hides_no_silence)
+{
+    struct city *c = city_in(where);
+    i64 ahead = c->now_us + 400 * 24 * 60 * MINUTE_US;
+    device(c, 1, "then", "river", ahead, 90);          /* heard while it ran ahead, and not since */
+    device(c, 2, "since", "river", ahead + 1, 90);     /* heard since: ids rise, its time is the right one */
+    device(c, 3, "silent", "river", ahead + 2, 90);    /* the same, and silent since */
+    device(c, 4, "gone", "river", ahead + 3, 90);      /* retention took its uplink */
+    device(c, 5, "second", "river", c->now_us + US_PER_S, 90);
+    for (u64 i = 1; i <= 3; i++)
+        uplink(c, i, ahead + (i64)i - 1, 0, 9, 3, bytes_of(S("")), GATEWAY);
+    sql(c, "UPDATE uplink SET received_us = %lld, sum = NULL WHERE id = %lld", (long long)(c->now_us - MINUTE_US), (long long)ahead + 1);
+    sql(c, "UPDATE uplink SET received_us = %lld, sum = NULL WHERE id = %lld", (long long)(c->now_us - 21 * MINUTE_US), (long long)ahead + 2);
+    gateway(c, GATEWAY, "g", ahead);
+    gateway(c, OTHER_GW, "h", c->now_us + US_PER_S);
+    static const char *const states[] = { "silent", "works", "silent", "silent", "works" };
+    const struct json *list = json_get(get_list(c, ""), S("devices"));
+    for (u64 i = 0; i < COUNT(states); i++)
+        STR_EQ(text_of(of(list, "dev_eui", eui(i + 1)), "state"), str_z(states[i]));
+    STR_EQ(text_of(of(list, "dev_eui", eui(2)), "last_heard"), iso(c->now_us - MINUTE_US));
+    const struct json *n = json_get(asked(c, get_city), S("counts"));
+    EQ(number_of(n, "devices_heard"), 2);
+    EQ(number_of(n, "gateways_heard"), 1);
+    size_t silent = 0, gateways = 0;
+    const struct json *page = asked(c, get_findings);
+    JSON_EACH (f, json_get(page, S("findings"))) {
+        struct wall since, now;
+        TRUE(wall_read(&since, text_of(f, "since")) && wall_read(&now, text_of(page, "now")) && since.us <= now.us);
+        silent += str_eq(text_of(f, "kind"), S("device_silent"));
+        gateways += str_eq(text_of(f, "kind"), S("gateway_silent"));
+    }
+    EQ(silent, 3);
+    EQ(gateways, 1);
+    city_end(c);
+}
+
 TEST(the_city_counts_what_is_heard)
 {
     struct city *c = city_make();
