@@ -270,7 +270,7 @@ void city_begin(struct box *b)
 {
     struct sim *s = &b->sim;
     s->options = (struct options){ .state = "", .udp = "127.0.0.1:1700", .speed = b->plan.speed, .seed = b->plan.seed,
-                                   .more = scene_more(),
+                                   .more = scene_more(), .steady = scene_given(),
                                    .gateways = b->plan.gateways, .devices = b->plan.devices, .scene = SCENE_ALL,
                                    .interval_scale = b->plan.interval_scale };
     s->boot  = arena_make(1u << 20);

@@ -117,7 +117,7 @@ static void run_city(struct box *b)
     box_time_begin(b);
     b->settings = daemon_settings(&b->plan, &b->boot);
     disk_begin(b);
-    net_begin(b, b->plan.gateways);
+    net_begin(b, b->plan.gateways + scene_more());
     judge_begin(b);
     city_begin(b);
     struct mono end = mono_after(b->now, (i64)(b->plan.hours * 3600 * (double)US_PER_S));
@@ -322,7 +322,7 @@ static bool number(double *to, const char *text)
 
 int main(int argc, char **argv)
 {
-    struct order o = { .plan = { .hours = 1, .gateways = 24, .devices = 520, .interval_scale = 0.5, .faults = true, .speed = 60 },
+    struct order o = { .plan = { .hours = 1, .gateways = 24, .devices = 520, .interval_scale = 0.7, .faults = true, .speed = 4 },
                        .first = 1, .last = 4, .at_once = 2 };
     out = fdopen(dup(1), "w");
     for (int i = 1; i < argc; i++) {

@@ -234,6 +234,16 @@ static bool frames_are(const struct line *l, const struct json *doc, struct str 
     return n >= l->blank[0].number;
 }
 
+static bool late_frames_are(const struct line *l, const struct json *doc, struct str body, int status, struct arena *a)
+{
+    double n = 0;
+    bool late = false;
+    (void)body, (void)status, (void)a;
+    JSON_EACH (one, json_get(doc, S("frames")))
+        n += json_bool(&late, json_get(one, S("late"))) && late;
+    return n >= l->blank[0].number;
+}
+
 static bool downlink_is(const struct line *l, const struct json *doc, struct str body, int status, struct arena *a)
 {
     (void)body, (void)status;
@@ -300,6 +310,7 @@ static void expect(struct box *b, const struct line *l);
     X("expect device $d state $w",              page_device,    state_is,     "works, attention, silent or never")   \
     X("expect device $d $w is $n +- $n",        page_device,    value_is,     "the newest value of an attribute")    \
     X("expect at least $n frames of $d",        page_readings,  frames_are,   "kept and readable, of the newest 200") \
+    X("expect at least $n late frames of $d",   page_readings,  late_frames_are, "that a gateway had kept")         \
     X("expect downlink of $d $w",               page_downlinks, downlink_is,  "one of its downlinks is in that state") \
     X("expect finding $w of $q",                page_findings,  finding_is,   "on the list of what is wrong now")    \
     X("expect no finding $w of $q",             page_findings,  no_finding_is, "not on that list")                   \

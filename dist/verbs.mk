@@ -2,7 +2,10 @@
 # The developer's words. JOBS: two cores are the machine we aim at.
 JOBS ?= -j2
 T    ?=
-.PHONY: build portal run test check loops long bench fuzz unit floors faces fmt cover help clean
+SCENE ?=
+SEED ?=
+HOURS ?=
+.PHONY: build portal run test city check loops long bench fuzz unit floors faces fmt cover help clean
 
 PORTAL := $(shell find portal/src portal/public portal/build.mjs portal/package.json portal/package-lock.json 2>/dev/null)
 portal: portal/dist/index.html   # the screens, by npm
@@ -19,9 +22,9 @@ run:                             ## install what is missing, build, run the demo
 test:                            ## install what tests need, build, run all tests; T=word: the unit tests with that word
 	@dist/setup.sh test
 	@$(MAKE) $(JOBS) -s portal
-	@$(MAKE) $(JOBS) -s build/hotaru build/unit
+	@$(MAKE) $(JOBS) -s build/hotaru build/unit build/city
 ifeq ($(T),)
-	@test/run.sh portal unit peer badinput crash browser
+	@test/run.sh portal unit box scenes peer badinput crash browser
 else
 	@build/unit -v $(T)
 endif
@@ -34,8 +37,14 @@ check:                           ## floors, faces, gcc and clang with -Werror, A
 loops:                           ## kills, full disks, fuzzers for a bounded time
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
-	@$(MAKE) $(JOBS) -s build/hotaru
-	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} test/run.sh kills full fuzz
+	@$(MAKE) $(JOBS) -s build/hotaru build/city
+	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} test/run.sh city same kills full fuzz
+
+city:                            ## the simulated city: all scenes, then seeds; SCENE=x, or SEED=n [HOURS=h]: that one again, with its log
+	@dist/setup.sh run
+	@$(MAKE) $(JOBS) -s portal
+	@$(MAKE) $(JOBS) -s build/city
+	@test/scene/city.sh "$(SCENE)" "$(SEED)" "$(HOURS)"
 
 long:                            ## the loops ten times over
 	@KILLS=10000 FUZZ_SECONDS=300 $(MAKE) --no-print-directory loops
@@ -65,3 +74,6 @@ help:                            ## this list
 
 clean:                           ## forget what was built
 	rm -rf build build-* portal/dist
+
+include test/fuzz/rules.mk
+include test/shim/rules.mk

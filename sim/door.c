@@ -215,5 +215,6 @@ void sim_door_open(struct sim *s)
         later(s, s->started, sim_chance_between(&s->chance, 0, 2), EVENT_GATEWAY_PULL, i);
         later(s, s->started, sim_chance_between(&s->chance, 2, STAT_S), EVENT_GATEWAY_STAT, i);
     }
-    later(s, s->started, SILENCE_S, EVENT_GATEWAY_SILENCE, 0);
+    if (!s->options.steady)
+        later(s, s->started, SILENCE_S, EVENT_GATEWAY_SILENCE, 0);
 }

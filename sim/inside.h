@@ -221,6 +221,7 @@ struct options {
     u32    more;                /* room for so many more of each, which a scene puts where it wants */
     enum scene scene;
     bool   enrol;
+    bool   steady;              /* no gateway falls silent by chance */
 };
 
 struct sim {

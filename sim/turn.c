@@ -7,7 +7,6 @@
  */
 #include "sim/inside.h"
 
-#define CHANGE_EVERY_US   (500 * US_PER_MS)
 #define CHANGE_GAP_US     (12 * US_PER_S)      /* between two uplinks that nobody asked for */
 #define CONFIRMED_SHARE   0.05
 #define CONFIRMED_TRIES   4
@@ -215,5 +214,7 @@ void sim_turn_changes(struct sim *s, struct mono now)
         if (sim_payload_mark(d, &s->world, t_s) != d->sent_mark)
             send_in(s, d, now, 0.2, 2.5);
     }
-    sim_agenda_put(&s->agenda, mono_after(now, CHANGE_EVERY_US), EVENT_CHANGES, 0, 0);
+    /* Once a minute of the world: nothing worth a frame of its own changes faster. */
+    i64 again_us = (i64)(60 / s->world.speed * (double)US_PER_S);
+    sim_agenda_put(&s->agenda, mono_after(now, MIN(again_us, 60 * US_PER_S)), EVENT_CHANGES, 0, 0);
 }
