@@ -22,6 +22,8 @@
 #define REFUSAL_SLOTS 16
 #define REFUSAL_SLOTS_NOBODY 256
 
+#define DOWN_MARK "downlink"          /* the newest id of a downlink; their key begins with the device */
+
 #define NOWHERE INT32_MIN
 static inline i32 degrees_to_e7(double d) { return d == d ? (i32)(d * 1e7 + (d < 0 ? -0.5 : 0.5)) : NOWHERE; }
 static inline double degrees_of_e7(i32 e7) { return e7 == NOWHERE ? (double)NAN : e7 / 1e7; }

@@ -96,7 +96,8 @@ enum err down_insert(struct env *env, const struct device *d, enum down_kind kin
 {
     struct down_row row = { d->tenant, (i64)d->dev_eui, id, kind, state, confirmed, fport, expires_us,
                             state == DOWN_QUEUED ? 0 : env_clock(env).us, fcnt, (i64)gateway, payload, mac_words, reason };
-    return down_put(env, &row);
+    enum err err = down_put(env, &row);
+    return err == OK ? mac_mark_write(env, DOWN_MARK, id) : err;
 }
 
 enum err mac_downlink_add(struct env *env, const struct downlink_new *in, i64 *id, struct str *why)

@@ -135,8 +135,24 @@ static bool kek_is_right(const struct mac *mac)
     return right;
 }
 
+/* Without its mark, or with a damaged one, every row is looked at. */
+static enum err newest_downlink(struct env *env, i64 *id)
+{
+    enum err err = mac_mark_read(env->db, DOWN_MARK, id);
+    if ((err == OK && *id > 0) || (err != OK && err != ERR_INVALID))
+        return err;
+    struct db_query *q = db_query(env->db, "SELECT MAX(id) FROM downlink");
+    err = q ? db_step(q) : ERR_IO;
+    if (err == OK && !db_is_null(q, 0))
+        *id = db_i64(q, 0);
+    if (q)
+        db_reset(q);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 static enum err last_ids(struct env *env)
 {
+    enum err err = newest_downlink(env, &env->last_id);
     static const char *const newest[] = {
         "SELECT MAX(u.id) FROM tenant t JOIN uplink u ON u.tenant = t.number AND u.id = "
         "(SELECT MAX(id) FROM uplink WHERE tenant = t.number)",
@@ -145,18 +161,17 @@ static enum err last_ids(struct env *env)
         "SELECT MAX(id) FROM session",
         "SELECT MAX(id) FROM refusal",
     };
-    for (size_t i = 0; i < COUNT(newest); i++) {
+    for (size_t i = 0; i < COUNT(newest) && (err == OK || err == ERR_NOT_FOUND); i++) {
         struct db_query *q = db_query(env->db, newest[i]);
-        enum err err = q ? db_step(q) : ERR_IO;
+        err = q ? db_step(q) : ERR_IO;
         if (err == OK && !db_is_null(q, 0))
             env->last_id = MAX(env->last_id, db_i64(q, 0));
         if (q)
             db_reset(q);
-        if (err != OK && err != ERR_NOT_FOUND)
-            return err;
     }
-    /* Downlinks have ids too, but to ask each device for its newest would take seconds: all of them
-     * were given before now. */
+    if (err != OK && err != ERR_NOT_FOUND)
+        return err;
+    /* All of them were given before now, unless the clock was set back. */
     env->last_id = MAX(env->last_id, env_clock(env).us);
     return OK;
 }
