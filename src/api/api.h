@@ -27,6 +27,7 @@ struct api {
     double speed;                    /* how fast the simulated world goes; 1: it does not matter */
     struct mono started;
     struct readers *readers;         /* connections for the threads of the door */
+    struct db_damage *damage;        /* what they and the loop found damaged; with its own lock; or NULL */
     struct api_counts *counts;       /* a copy of the loop's counters, made after each commit, under the lock */
     struct lock *counts_lock;
 };
@@ -84,7 +85,7 @@ handler get_health, get_metrics, get_routes, get_drops, get_portal;
 /* ------------------------------------------------------------------ for main/ */
 
 /* The loop writes, the door's threads read: through api_counts_read. */
-struct api_counts { u64 dropped[DROP_KINDS], counted[8]; i64 last_id, dirty, devices, gateways, windows, memory_bytes; };
+struct api_counts { u64 dropped[DROP_KINDS], counted[8]; i64 last_id, dirty, devices, gateways, windows, memory_bytes, full_us; };
 
 struct http_calls api_calls(struct api *api);
 /* Readers: connections to the same store, opened when first wanted. */
@@ -92,6 +93,7 @@ struct readers *readers_make(struct str store);
 struct db *reader_take(struct readers *readers);          /* NULL: none can be opened */
 void       reader_give(struct readers *readers, struct db *db);
 void       readers_close(struct readers *readers);
+void       readers_watch(struct readers *readers, struct db_damage *damage);     /* what they find is noted there */
 /* On the loop, after a commit. */
 void api_count(struct api *api);
 struct api_counts api_counts_read(const struct api *api);

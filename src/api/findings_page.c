@@ -19,6 +19,8 @@
 
 /*  kind               word               severity     the device's noun in a group's words: ja, en */
 #define KINDS(X)                                                                                                       \
+    X(STORE_FULL,      "store_full",      "wrong",     "件", "stores are full")                                        \
+    X(STORE_DAMAGED,   "store_damaged",   "wrong",     "行のデータが壊れています", "rows of the store are damaged")    \
     X(SUSPECT,         "reading_suspect", "wrong",     "件の値が疑わしい状態です", "values are doubtful")              \
     X(GATEWAY_SILENT,  "gateway_silent",  "wrong",     "台のゲートウェイの受信が止まっています", "gateways are silent") \
     X(DEVICE_SILENT,   "device_silent",   "silent",    "台の更新が止まっています", "devices are silent")               \
@@ -364,6 +366,29 @@ static enum err find_downlinks(struct findings *f)
     return err;
 }
 
+/* ------------------------------------------------------------------ the store itself */
+
+static void find_store(struct findings *f)
+{
+    struct db_damaged row[DB_DAMAGED_MAX];
+    u64 count;
+    i64 full_us = api_counts_read(f->call->api).full_us;
+    size_t n = db_damage_list(f->call->api->damage, row, COUNT(row), &count);
+    if (full_us) {
+        struct finding *x = add(f, KIND_STORE_FULL, "entity", S("urn:hotaru:store"), S("保存先 / the store"), full_us);
+        x->ja = S("保存先のディスクがいっぱいです。新しいデータは受け付けていません。空きを作ってください。");
+        x->en = S("The disk is full: new data are refused. Make room; nothing that was accepted is lost.");
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct str key = str_copy(f->arena, str_z(row[i].key));
+        struct finding *x = add(f, KIND_STORE_DAMAGED, "entity",
+                                str_fmt(f->arena, "urn:hotaru:damaged:%s:%zu", row[i].table, i),
+                                str_fmt(f->arena, "%s (%.*s)", row[i].table, STR(key)), row[i].since_us);
+        x->ja = S("保存した行が壊れているため、使っていません。hotaru fsck で確かめてください。");
+        x->en = S("A stored row is damaged and is not used; hotaru fsck says more.");
+    }
+}
+
 /* ------------------------------------------------------------------ in order, grouped */
 
 static int by_matter(const void *a, const void *b)
@@ -454,6 +479,7 @@ void get_findings(struct call *call)
         !store_good(call, find_gateways(&f)) || !store_good(call, find_refusals(&f)) ||
         !store_good(call, find_downlinks(&f)))
         return;
+    find_store(&f);
     page_begin(&p, call);
     json_open_object(&p.out);
     member_time(&p.out, S("now"), f.now_us);

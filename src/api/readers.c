@@ -18,7 +18,10 @@ struct readers {
     size_t       idle_n;
     struct arena arena;                        /* of the core @context */
     const struct ngsi_context *core;
+    struct db_damage *damage;
 };
+
+void readers_watch(struct readers *r, struct db_damage *damage) { r->damage = damage; }
 
 struct readers *readers_make(struct str store)
 {
@@ -52,6 +55,8 @@ static struct db *open_one(struct readers *r)
         log_line(LOG_ERROR, "reader open=failed words=\"%.*s\"", STR(why));
         db = NULL;
     }
+    if (db)
+        db_damage_watch(db, r->damage);
     arena_free(&scratch);
     return db;
 }

@@ -147,15 +147,6 @@ static void read_call(void *of, struct http_request *rq, struct http_answer *a)
     http_answer_header(a, S("X-Content-Type-Options"), S("nosniff"));
 }
 
-static void write_call(void *of, struct http_request *rq, struct http_answer *a)
-{
-    struct api *api  = of;
-    struct call call = { .api = api, .rq = rq, .a = a, .db = api->env->db };
-    arena_reset(&api->env->event);
-    decide_and_call(&call);
-    http_answer_header(a, S("X-Content-Type-Options"), S("nosniff"));
-}
-
 static void failed_call(void *of, struct http_request *rq, struct http_answer *a, enum err err)
 {
     struct call call = { .api = of, .rq = rq, .a = a };
@@ -166,6 +157,18 @@ static void failed_call(void *of, struct http_request *rq, struct http_answer *a
         answer_problem(&call, 503, "stopping", S("the daemon is stopping; nothing of this request was kept"));
     else
         answer_problem(&call, 500, "store failed", S("the store failed; nothing of this request was kept"));
+}
+
+static void write_call(void *of, struct http_request *rq, struct http_answer *a)
+{
+    struct api *api  = of;
+    struct call call = { .api = api, .rq = rq, .a = a, .db = api->env->db };
+    arena_reset(&api->env->event);
+    if (api->env->full)
+        failed_call(of, rq, a, ERR_FULL);
+    else
+        decide_and_call(&call);
+    http_answer_header(a, S("X-Content-Type-Options"), S("nosniff"));
 }
 
 struct http_calls api_calls(struct api *api)
@@ -189,6 +192,7 @@ void api_count(struct api *api)
     c->gateways     = (i64)n.gateways;
     c->windows      = (i64)n.windows;
     c->memory_bytes = (i64)n.bytes;
+    c->full_us      = !env->full ? 0 : c->full_us ? c->full_us : env_clock(env).us;
     lock_give(api->counts_lock);
 }
 
@@ -203,11 +207,16 @@ struct api_counts api_counts_read(const struct api *api)
 void get_health(struct call *call)
 {
     struct page p;
+    struct db_damaged one;
+    u64 damaged;
+    bool full = api_counts_read(call->api).full_us != 0;
+    (void)db_damage_list(call->api->damage, &one, 1, &damaged);
     page_begin(&p, call);
     json_open_object(&p.out);
-    json_member_str(&p.out, S("status"), S("ok"));
+    json_member_str(&p.out, S("status"), full ? S("full") : damaged ? S("damaged") : S("ok"));
     json_member_str(&p.out, S("version"), call->api->version);
-    json_member_str(&p.out, S("store"), db_version(call->db, call->rq->arena));
+    json_member_str(&p.out, S("store"), full ? S("full") : db_version(call->db, call->rq->arena));
+    json_member_u64(&p.out, S("damaged_rows"), damaged);
     json_member_i64(&p.out, S("last_event"), api_counts_read(call->api).last_id);
     json_member_i64(&p.out, S("uptime_s"), mono_since(sys_now(), call->api->started) / US_PER_S);
     json_close(&p.out);
@@ -219,6 +228,9 @@ struct metric { const char *name, *type, *help; i64 value; };
 void get_metrics(struct call *call)
 {
     const struct api_counts now = api_counts_read(call->api), *c = &now;
+    struct db_damaged one;
+    u64 damaged;
+    (void)db_damage_list(call->api->damage, &one, 1, &damaged);
     const struct metric metrics[] = {
         { "hotaru_uplinks_total", "counter", "unique uplinks committed", (i64)c->counted[COUNT_UPLINKS] },
         { "hotaru_copies_total", "counter", "further copies of them", (i64)c->counted[COUNT_COPIES] },
@@ -234,6 +246,8 @@ void get_metrics(struct call *call)
         { "hotaru_windows_open", "gauge", "uplinks whose copies may still come", c->windows },
         { "hotaru_behind_rows", "gauge", "rows that wait to be written behind", c->dirty },
         { "hotaru_device_memory_bytes", "gauge", "memory of devices, sessions and their maps", c->memory_bytes },
+        { "hotaru_store_full", "gauge", "1: the disk is full and new data are refused", c->full_us != 0 },
+        { "hotaru_store_damaged_rows", "gauge", "rows found damaged since the start: hotaru fsck names them", (i64)damaged },
         { "process_resident_memory_bytes", "gauge", "resident memory", sys_rss_bytes() },
         { "process_cpu_microseconds_total", "counter", "CPU time, user and system", sys_cpu_us() },
     };

@@ -228,6 +228,7 @@ struct outbox { struct intent *first, **last; size_t count; };
 
 struct mac;
 struct codecs;
+struct keep;
 
 /* Everything a stage may touch. No stage has globals; no stage asks the OS. */
 struct env {
@@ -242,6 +243,9 @@ struct env {
     struct profiles profiles;
     struct mac    *mac;
     struct codecs *codecs;
+    struct keep   *keep;     /* flow/keep.c, or NULL: nothing is sealed or taken away */
+    struct db_damage *damage;   /* what was found damaged, or NULL */
+    bool full;               /* the disk is: new data are refused, what was promised still commits */
     double sim_speed;        /* an hour of the simulated world is 1/sim_speed of ours; 1 or 0: no matter */
     i64  last_id;            /* the highest event id given */
     bool open;               /* a transaction is open */

@@ -282,5 +282,6 @@ enum err db_idle(struct db *db, i64 wal_bytes_max)
 }
 
 void db_release_reserve(struct db *db) { db->body->release_reserve(db); }
+bool db_has_room(struct db *db) { return db->body->has_room(db); }
 struct str db_version(struct db *db, struct arena *arena) { return db->body->version(db, arena); }
 bool db_is_postgres(const struct db *db) { return db->body->postgres; }

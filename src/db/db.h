@@ -115,6 +115,8 @@ enum err db_idle(struct db *db, i64 wal_bytes_max);
 /* Frees the reserve file once, so that counters and alarms can still commit on a full disk
  * (promises R13). */
 void     db_release_reserve(struct db *db);
+/* Is there more room again than the reserve gave, on the disk or inside the store? */
+bool     db_has_room(struct db *db);
 
 /* For /health, /metrics and the start line: "sqlite 3.40.1", "postgres 15.6". */
 struct str db_version(struct db *db, struct arena *arena);

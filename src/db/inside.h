@@ -54,6 +54,7 @@ struct db_body {
     enum err (*exec)(struct db *db, const char *sql);
     enum err (*idle)(struct db *db, i64 wal_bytes_max);
     void     (*release_reserve)(struct db *db);
+    bool     (*has_room)(struct db *db);
     struct str (*version)(struct db *db, struct arena *arena);
     bool     postgres;
 };

@@ -17,6 +17,7 @@
 
 enum {
     RESERVE_BYTES = 64 << 20,
+    LOG_ROOM = 1 << 20,              /* the least with which a full disk may be called full no more */
     CACHE_WRITER_KIB = 32 << 10,
     CACHE_READER_KIB = 4 << 10,
     BUSY_MS_OPENING = 2000,
@@ -34,6 +35,7 @@ struct sqlite {
     int          wal_pages;          /* in the log after the last commit */
     int          wal_pages_done;     /* of them in the database file already */
     bool         reserve_released;
+    i64          reserve_bytes;      /* what it was when it was given away */
 };
 
 struct sqlite_query { struct db_query q; sqlite3_stmt *stmt; bool reads; };
@@ -271,6 +273,29 @@ static enum err checkpoint(struct sqlite *s, int kind)
     return fail(s, rc);
 }
 
+static i64 pragma_number(struct sqlite *s, const char *pragma)
+{
+    sqlite3_stmt *stmt = NULL;
+    i64 value = 0;
+    if (sqlite3_prepare_v2(s->handle, pragma, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+        value = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return value;
+}
+
+/* Room on the disk, beyond what the reserve gave; or pages that retention has freed inside the store,
+ * as long as the log still finds a place beside it. */
+static bool has_room(struct db *db)
+{
+    struct sqlite *s = body(db);
+    i64 room, needed = MAX(2 * s->reserve_bytes, (i64)LOG_ROOM);
+    if (!sys_folder_room(&room, s->folder))
+        return false;
+    if (room >= needed)
+        return true;
+    return room >= LOG_ROOM && pragma_number(s, "PRAGMA freelist_count") * pragma_number(s, "PRAGMA page_size") >= needed;
+}
+
 /* 64 MiB, or less of a small disk; allocated, not only promised. */
 static void keep_reserve(struct sqlite *s)
 {
@@ -278,9 +303,11 @@ static void keep_reserve(struct sqlite *s)
     if ((sys_file_size(&has, s->reserve_path) && has > 0) || !sys_folder_room(&room, s->folder))
         return;
     i64 wanted = MIN((i64)RESERVE_BYTES, room / 8);
-    /* After it was given away once, it comes back when there is plenty again. */
-    bool plenty = !s->reserve_released || room > (i64)4 * RESERVE_BYTES;
-    if (plenty && wanted > 0 && !sys_file_reserve(s->reserve_path, wanted))
+    /* After it was given away, it comes back when there is room for more than it. */
+    if (s->reserve_released && !has_room(&s->db))
+        return;
+    s->reserve_released = false;
+    if (wanted > 0 && !sys_file_reserve(s->reserve_path, wanted))
         log_line(LOG_WARN, "store reserve=none words=\"no room for the reserve file\"");
 }
 
@@ -303,6 +330,7 @@ static void release_reserve(struct db *db)
     if (db->mode != DB_WRITER || s->reserve_released)
         return;
     s->reserve_released = true;
+    (void)sys_file_size(&s->reserve_bytes, s->reserve_path);
     if (sys_file_reserve(s->reserve_path, 0))
         log_line(LOG_WARN, "store reserve=released");
 }
@@ -464,7 +492,7 @@ static const struct db_body sqlite_body = {
     .i64 = column_i64, .dbl = column_double, .str = column_str, .bytes = column_bytes,
     .null = column_null, .kind = column_kind, .columns = column_count, .name = column_name,
     .begin = begin, .commit = commit, .rollback = rollback, .exec = exec,
-    .idle = idle, .release_reserve = release_reserve, .version = version, .postgres = false,
+    .idle = idle, .release_reserve = release_reserve, .has_room = has_room, .version = version, .postgres = false,
 };
 
 static enum err open_file(struct sqlite *s, const char *path, struct str *why, struct arena *arena)

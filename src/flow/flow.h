@@ -23,6 +23,22 @@ size_t flow_idle(struct env *env, size_t max, enum err *err);
 enum err flow_commit(struct env *env);
 void     flow_done(struct env *env);
 
+/*
+ * What the store does for itself (keep.c): days that are over are sealed, and events older than keep_us
+ * go (0: none ever; on a full disk also younger ones, the oldest first). A portion at a time, each a
+ * batch of its own; true: there is more to do now.
+ */
+void flow_keep_start(struct env *env, i64 keep_us);
+bool flow_keep(struct env *env, enum err *err);
+void flow_keep_stop(struct env *env);
+
+/* A day's seal, made by hand: `before` is the hash of the day before, empty for the first. */
+#define SEAL_BYTES 32
+struct evp_md_ctx_st;
+void seal_begin(struct evp_md_ctx_st *hash, struct bytes before, u64 tenant, i64 day);
+void seal_row(struct evp_md_ctx_st *hash, char kind, i64 id, u32 crc);
+void seal_end(struct evp_md_ctx_st *hash, u8 out[SEAL_BYTES]);
+
 /* Uplinks that wait for their codec, oldest first, with ids above `after`: into `out`. On the writer. */
 size_t flow_waiting(struct env *env, i64 after, struct uplink *out, size_t max);
 

@@ -12,6 +12,11 @@ enum drop flow_uplink(struct env *env, const struct frame *frame)
     struct reading reading;
 
     arena_reset(&env->event);
+    if (env->full) {                                   /* what room there is, is for what was promised already */
+        env->failed = env->failed == OK ? ERR_FULL : env->failed;
+        env->dropped[DROP_STORE]++;
+        return DROP_STORE;
+    }
     enum drop drop = is_join(frame) ? mac_join(env, frame) : mac_uplink(env, &uplink, frame);
     env->dropped[drop]++;
     if (drop != PASS || is_join(frame) || uplink.fport <= 0)

@@ -194,8 +194,11 @@ enum err engine_open(struct env *env, const struct settings *s, struct str *why,
     struct str store = s->text[SET_store].n ? s->text[SET_store] : s->text[SET_data];
     if ((err = db_open(&env->db, store, DB_WRITER, why, boot)) != OK)
         return err;
+    env->damage = db_damage_make();
+    db_damage_watch(env->db, env->damage);
     if ((err = start_mac(env, s, why, boot)) != OK)
         return err;
+    flow_keep_start(env, s->number[SET_keep_days] * 86400 * US_PER_S);
     *why = S("the store cannot be written");
     if ((err = first_token(env, s, boot)) == OK)
         err = flow_commit(env);
@@ -206,9 +209,12 @@ enum err engine_open(struct env *env, const struct settings *s, struct str *why,
 void engine_close(struct env *env)
 {
     mac_stop(env);
+    flow_keep_stop(env);
     if (env->db)
         db_close(env->db);
     env->db = NULL;
+    db_damage_free(env->damage);
+    env->damage = NULL;
     arena_free(&env->event);
     arena_free(&env->batch);
 }

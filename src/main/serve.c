@@ -37,9 +37,9 @@ struct daemon {
     struct decoder *decoder;
     struct api api;
     struct api_counts counts;
-    struct mono folded, pinged, written;
+    struct mono folded, pinged, written, kept;
     u64 datagrams_before;
-    bool stopping, full;
+    bool stopping;
     int exit_code;
 };
 
@@ -59,9 +59,10 @@ static void carry_out(struct daemon *d)
 static void store_failed(struct daemon *d, enum err err)
 {
     if (err == ERR_FULL) {
-        if (!d->full)
+        if (!d->env.full)
             log_line(LOG_ERROR, "store full: new data are refused, nothing accepted is lost; make room");
-        d->full = true;
+        d->env.full = true;
+        db_release_reserve(d->env.db);                 /* for counters, answers and retention */
         return;
     }
     if (err == ERR_BUSY) {                             /* PostgreSQL, SQLSTATE 40001: nothing happened, the next batch may go */
@@ -81,7 +82,6 @@ static void finish(struct daemon *d, enum err committed)
         store_failed(d, committed);
         return;
     }
-    d->full = false;
     carry_out(d);
     api_count(&d->api);
     http_wake_streams(d->http, false);
@@ -141,8 +141,17 @@ static void housekeeping(struct daemon *d)
         enum err err = OK;
         if ((!busy || d->counts.dirty > BEHIND_MAX) && flow_idle(&d->env, BEHIND_ROWS, &err) > 0)
             api_count(&d->api);
+        if (err == OK && (!busy || d->env.full || mono_since(now, d->kept) >= FOLD_US)) {
+            d->kept = now;
+            (void)flow_keep(&d->env, &err);
+        }
         if (err != OK)
             store_failed(d, err);
+    }
+    if (d->env.full && db_has_room(d->env.db)) {
+        log_line(LOG_INFO, "store room=again");
+        d->env.full = false;
+        api_count(&d->api);
     }
     if (mono_since(now, d->folded) >= FOLD_US) {
         enum err err = db_idle(d->env.db, d->set->number[SET_wal_mb] << 20);
@@ -220,7 +229,9 @@ static void make_api(struct daemon *d)
                            .started  = sys_now(),
                            .readers  = readers_make(d->set->text[d->set->text[SET_store].n ? SET_store : SET_data]),
                            .counts   = &d->counts,
+                           .damage   = d->env.damage,
                            .counts_lock = lock_make() };
+    readers_watch(d->api.readers, d->env.damage);
 }
 
 static void say_ready(struct daemon *d, struct arena *boot)

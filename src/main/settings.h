@@ -20,6 +20,7 @@
     X(keys_cached,     NUMBER,  "16384",         "",   64, 1048576,       "expanded session keys in memory; a power of two, about 700 bytes each") \
     X(http_threads,    NUMBER,  "2",             "",   1, 64,             "threads that read for the screens and the API") \
     X(wal_mb,          NUMBER,  "48" ,           "MB", 4, 4096,           "the log is folded into the store when it is larger, even under load") \
+    X(keep_days,       NUMBER,  "0",             "days", 0, 36500,        "frames and readings that are older go; 0: they are kept for ever. Above 0 a full disk also takes younger ones, the oldest first") \
     X(receive_mb,      NUMBER,  "32",            "MB", 1, 1024,           "datagrams that may wait in the kernel")    \
     X(city_ja,         TEXT,    "富山市",        "",   0, 0,              "name of the city")                         \
     X(city_en,         TEXT,    "Toyama City",   "",   0, 0,              "name of the city in English")              \
