@@ -33,6 +33,7 @@ suite() {
         browser)   need_modules test/browser && test/browser/run.sh ;;
         kills)     need_modules test/process && node test/process/crash.mjs "${KILLS:-250}" ;;
         full)      need_modules test/process && node test/process/full.mjs ;;
+        clock)     need_modules test/process && node test/process/clock.mjs ;;
         fuzz)      test/fuzz/run.sh "${FUZZ_SECONDS:-30}" ;;
         scenes)    build/city --scene test/scene/*.scene ;;
         city)      build/city --seeds "1-${CITIES:-250}" --hours 4 ;;
