@@ -49,9 +49,10 @@ enum err context_load(struct env *env, struct reading *reading)
         reading->before_reading = db_i64(q, 4);
     bool damaged = err == OK && !entity_good(q, 0);
     if (err == OK && !damaged) {
-        struct str text         = str_copy(&env->event, db_str(q, 3));
-        reading->before_created = (struct wall){ db_i64(q, 5) };
-        if (json_read(&reading->before, text, &env->event, JSON_STRICT, NULL) != OK)
+        reading->before_text     = str_copy(&env->event, db_str(q, 3));
+        reading->before_created  = (struct wall){ db_i64(q, 5) };
+        reading->before_modified = (struct wall){ db_i64(q, 6) };
+        if (json_read(&reading->before, reading->before_text, &env->event, JSON_STRICT, NULL) != OK)
             log_line(LOG_ERROR, "context entity=%.*s its stored attributes cannot be read", STR(reading->entity));
     }
     db_reset(q);
@@ -192,9 +193,11 @@ static void write_self(struct json_out *o, const struct reading *r, struct str a
     write_time(o, S("dateObserved"), at);
 }
 
+/* A reading from behind joins the chain; what the entity shows is younger and stays as it is. */
 static enum err store_entity(struct env *env, const struct change *change)
 {
     const struct reading *r = change->reading;
+    bool shown = !r->behind || !r->before;
     struct db_query *q = env_query(
         env, "INSERT INTO entity (tenant, id, type, attributes, last_reading, created_us, modified_us, sum) "
              "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, id) DO UPDATE SET type = excluded.type, "
@@ -205,24 +208,11 @@ static enum err store_entity(struct env *env, const struct change *change)
     db_bind_i64(q, 1, (i64)r->device.tenant);
     db_bind_str(q, 2, r->entity);
     db_bind_str(q, 3, r->device.profile->entity_type);
-    db_bind_str(q, 4, change->whole);
+    db_bind_str(q, 4, shown ? change->whole : r->before_text);
     db_bind_i64(q, 5, change->id);
     db_bind_i64(q, 6, r->before_created.us ? r->before_created.us : r->received.us);
-    db_bind_i64(q, 7, r->received.us);
+    db_bind_i64(q, 7, shown ? r->received.us : r->before_modified.us);
     db_bind_sum(q, 8);
-    return env_run(env, q);
-}
-
-/* What the entity is now is younger: the reading joins its chain and changes nothing that is shown. */
-static enum err store_behind(struct env *env, const struct change *change)
-{
-    const struct reading *r = change->reading;
-    struct db_query *q = env_query(env, "UPDATE entity SET last_reading = $1 WHERE tenant = $2 AND id = $3");
-    if (!q)
-        return env->failed;
-    db_bind_i64(q, 1, change->id);
-    db_bind_i64(q, 2, (i64)r->device.tenant);
-    db_bind_str(q, 3, r->entity);
     return env_run(env, q);
 }
 
@@ -257,5 +247,5 @@ enum err context_merge(struct env *env, struct change *change, struct reading *r
     change->attributes = text_str(&delta);
     change->whole      = text_str(&whole);
     env->counted[COUNT_READINGS]++;
-    return reading->behind && reading->before_reading > 0 ? store_behind(env, change) : store_entity(env, change);
+    return store_entity(env, change);
 }

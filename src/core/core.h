@@ -163,7 +163,8 @@ struct reading {
     struct str entity;                 /* its id; empty: the profile names none */
     const struct json *before;         /* its attributes, or NULL: a new entity */
     i64  before_reading;               /* head of its chain of readings, or 0 */
-    struct wall before_created;        /* 0: a new entity */
+    struct str  before_text;           /* the same as they are stored */
+    struct wall before_created, before_modified;       /* 0: a new entity */
 };
 
 /* ------------------------------------------------------------------ noun 4: change */
