@@ -10,6 +10,8 @@
 #define EARLY_US         (800 * US_PER_MS)   /* so long before its time a transmission leaves for the gateway */
 #define TOO_LATE_US      (60 * US_PER_MS)    /* a gateway's queue wants at least this much */
 #define JUMP_US          (30 * US_PER_S)     /* a concentrator's clock this far from where it should be began anew */
+#define KEPT_US          (2 * US_PER_S)      /* told so much later than frames before it, a frame was kept, */
+#define KEPT_AGREE_US    (2 * US_PER_S)      /* if both clocks of its gateway say so, this far apart at most */
 #define ANSWER_US        (1 * US_PER_S)      /* a TX_ACK later than this does not come */
 #define DATAGRAMS_PER_S  2000                /* share of one gateway */
 #define PENDING          4096                /* transmissions under way; a power of two */
@@ -21,8 +23,9 @@ struct link {
     u8   version;
     i64  tokens;                              /* datagrams it may still send; refilled by time */
     struct mono refilled;
-    u32  tmst_us;                             /* the concentrator's clock at its last frame, and ours then */
-    struct mono tmst_at;
+    u32  tmst_us;                             /* the concentrator's clock at its last frame that was told at once, */
+    i64  wall_us;                             /* the gateway's own clock there, or 0: it has none, */
+    struct mono tmst_at;                      /* and ours */
     bool has_tmst;
 };
 
@@ -143,15 +146,30 @@ static void to_frame(struct frame *f, const struct semtech_rx *rx, u64 eui, stru
 
 static void next_gateway(struct gateways *g, struct pending *p, struct str reason);
 
+/*
+ * How long a gateway kept a frame before it told us (promises R11): how much longer it was under way than
+ * the last that came at once. Each of its clocks may be wrong, set, or begun anew, and its downlinks hang
+ * on the answer, so both must say the same, the concentrator's within its turn of 71 minutes. 0: it was not
+ * kept, or nobody can know: a gateway without a clock, or before its first frame of now.
+ */
+static i64 kept_us(const struct link *l, const struct radio *r, struct mono now)
+{
+    i64 by_wall = mono_since(now, l->tmst_at) - (r->gateway_us - l->wall_us);
+    i32 differ  = (i32)((u32)mono_since(now, l->tmst_at) - (r->tmst_us - l->tmst_us) - (u32)by_wall);
+    bool known  = l->has_tmst && l->wall_us != 0 && r->gateway_us != 0;
+    return known && by_wall > KEPT_US && differ < KEPT_AGREE_US && differ > -KEPT_AGREE_US ? by_wall : 0;
+}
+
 /* A concentrator that restarts counts from another number: windows on its old clock mean nothing. Frames
  * may come a little late or out of order, so only a large difference is a jump. */
-static void watch_clock(struct gateways *g, struct link *l, u64 eui, u32 tmst_us)
+static void watch_clock(struct gateways *g, struct link *l, u64 eui, const struct radio *r)
 {
     struct mono now = env_now(g->env);
     u32 expected = l->tmst_us + (u32)mono_since(now, l->tmst_at);
-    i32 off = (i32)(tmst_us - expected);
+    i32 off = (i32)(r->tmst_us - expected);
     bool jumped = l->has_tmst && (off > JUMP_US || off < -JUMP_US);
-    l->tmst_us  = tmst_us;
+    l->tmst_us  = r->tmst_us;
+    l->wall_us  = r->gateway_us;
     l->tmst_at  = now;
     l->has_tmst = true;
     for (u32 i = 0; jumped && i < g->pending_top; i++) {
@@ -177,8 +195,10 @@ static void take_rxpk(struct gateways *g, const struct json *rxpk, const struct 
         g->env->dropped[DROP_FREQUENCY]++;
         return;
     }
-    watch_clock(g, link_of(g, gateway), m->eui, rx.tmst_us);
     to_frame(&frame, &rx, m->eui, g->env);
+    frame.kept_us = kept_us(link_of(g, gateway), &frame.radio, frame.heard);
+    if (frame.kept_us == 0)
+        watch_clock(g, link_of(g, gateway), m->eui, &frame.radio);
     (void)flow_uplink(g->env, &frame);
 }
 

@@ -659,6 +659,79 @@ TEST(a_gateway_that_restarted_does_not_get_windows_of_its_old_clock)
     udp_close(a), udp_close(b), stop(c);
 }
 
+/* The device's next frame, heard `age_us` ago by a gateway whose wall clock is wrong by `wrong_us`. */
+static struct str told(struct city *c, i64 age_us, i64 wrong_us)
+{
+    struct str rxpk = frame_of(c, S("")), time = wall_str(test_arena(), (struct wall){ c->world.clock.us - age_us + wrong_us });
+    ptrdiff_t at = str_find(rxpk, S(","));
+    return str_fmt(test_arena(), "{\"tmst\":%u,\"time\":\"%.*s\"%.*s", (unsigned)(u32)(c->world.now.us - age_us), STR(time),
+                   (int)(rxpk.n - (size_t)at), rxpk.p + at);
+}
+
+static i64 last_flags(struct city *c)
+{
+    struct db_query *q = db_query(c->env.db, "SELECT flags FROM uplink ORDER BY id DESC LIMIT 1");
+    EQ(db_step(q), OK);
+    i64 flags = db_i64(q, 0);
+    db_reset(q);
+    return flags & (UPLINK_LATE | UPLINK_BEHIND);
+}
+
+TEST(what_both_clocks_of_a_gateway_call_old_was_kept)
+{
+    static const i64 hour = 3600 * US_PER_S;
+    struct { i64 age_us, wrong_us; bool late; const char *what; } facts[] = {
+        { 0,           0,     false, "a frame of now" },
+        { hour,        0,     true,  "kept for an hour" },
+        { 30 * hour,   0,     true,  "kept for longer than the concentrator's clock can tell" },
+        { 7 * US_PER_S, 0,    true,  "kept for just too long" },
+        { 5 * US_PER_S, 0,    false, "a little late, but its windows are open" },
+        { 0,           0,     false, "and a frame of now again" },
+        { 0,           -hour, false, "its wall clock was set back: nothing is late" },
+        { 0,           -hour, false, "and stays back" },
+        { hour,        -hour, true,  "kept, by a clock that is wrong" },
+        { 0,           0,     false, "its wall clock is right again" },
+    };
+    struct city *c = city_make();
+    struct udp *a = socket_at("127.0.0.1");
+    open_path(c, a, EUI_A, 2);
+    pass(c, 40 * hour);
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        pass(c, 60 * US_PER_S);
+        push(c, a, EUI_A, told(c, facts[i].age_us, facts[i].wrong_us));
+        turn(c);
+        if ((last_flags(c) == UPLINK_LATE) != facts[i].late)
+            test_fail(__FILE__, __LINE__, "%s: flags %lld", facts[i].what, (long long)last_flags(c));
+    }
+    EQ(c->env.counted[COUNT_UPLINKS], COUNT(facts));
+    udp_close(a), stop(c);
+}
+
+TEST(a_backlog_among_frames_of_now_does_not_look_like_a_restart)
+{
+    struct city *c = city_make();
+    struct udp *a = socket_at("127.0.0.1");
+    open_path(c, a, EUI_A, 2);
+    pass(c, 7200 * US_PER_S);
+    push(c, a, EUI_A, told(c, 0, 0));
+    turn(c);
+    (void)hear(a);
+    open_path(c, a, EUI_A, 2);
+    struct downlink d = downlink_of(c, 1);
+    gateways_send(c->door, &d);
+    for (int i = 0; i < 4; i++) {
+        pass(c, US_PER_S);
+        push(c, a, EUI_A, told(c, (3600 - i * 700) * US_PER_S, 0));
+        push(c, a, EUI_A, told(c, 0, 0));
+        turn(c);
+    }
+    (void)hear(a);
+    pass(c, 200 * US_PER_MS);
+    turn(c);
+    EQ(hear(a).kind, 3);                                    /* it left */
+    udp_close(a), stop(c);
+}
+
 TEST(a_full_table_of_transmissions_says_so)
 {
     struct city *c = city_make();
