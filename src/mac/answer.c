@@ -246,6 +246,22 @@ static struct bytes owed_commands(struct env *env, u8 room[LORA_FOPTS_MAX], cons
 
 struct item { i64 id; int fport; bool confirmed; struct bytes payload; };
 
+/* Empty: it is still wanted. Its time is the wall's, for it must outlive restarts, and that clock may be
+ * set: no downlink is older than DOWN_LIFE_US, so one with more than that to live was queued when the
+ * clock was ahead, and nobody knows how old it is. */
+static struct str why_expired(struct env *env, i64 expires_us)
+{
+    struct wall now = env_clock(env);
+    if (expires_us <= 0)
+        return S("");
+    if (expires_us < now.us)
+        return str_fmt(&env->batch, "its time was over at %.*s, and the device was heard again at %.*s",
+                       STR(wall_str(&env->batch, (struct wall){ expires_us })), STR(wall_str(&env->batch, now)));
+    if (expires_us - now.us > DOWN_LIFE_US)
+        return S("the server's clock was set back since it was queued, so that its age is not known");
+    return S("");
+}
+
 /* The oldest application downlink that is still wanted; those past their time end as expired. */
 static bool next_item(struct env *env, struct item *out, u32 device)
 {
@@ -255,10 +271,10 @@ static bool next_item(struct env *env, struct item *out, u32 device)
         if (!down_oldest(env, &row, d->tenant, d->dev_eui))
             return false;
         *out = (struct item){ row.id, (int)row.fport, row.confirmed != 0, row.payload };
-        if (row.expires_us <= 0 || row.expires_us >= env_clock(env).us)
+        struct str expired = why_expired(env, row.expires_us);
+        if (expired.n == 0)
             return true;
-        mac_downlink_result(env, d->tenant, d->dev_eui, out->id, DOWN_EXPIRED,
-                            S("its time was over before the device was heard again"), 0);
+        mac_downlink_result(env, d->tenant, d->dev_eui, out->id, DOWN_EXPIRED, expired, 0);
     }
     return false;
 }
@@ -279,12 +295,17 @@ static void mark_offered(struct env *env, const struct device *d, i64 id, u32 fc
 /* Takes the next counter of the right kind; the row that covers it is in this batch. */
 static bool take_counter(struct env *env, u32 *fcnt, u32 session, bool application)
 {
-    if (session_reserve(env, session) != OK)
-        return false;
     struct session *s = &env->mac->sessions[session];
+    const struct device *d = &env->mac->devices[s->device];
+    enum err err = session_reserve(env, session);
+    if (err == ERR_TOO_LARGE)
+        mac_refuse(env, d->tenant, d->dev_eui, DROP_NO_ROOM, 0,
+                   S("every downlink counter of the session was used: the device has to join again"));
+    if (err != OK)
+        return false;
     touch_session(env, session);
     *fcnt = s->v1_1 && application ? s->app_down_next++ : s->down_next++;
-    assert(s->down_next <= s->down_reserved && s->app_down_next <= MAX(s->app_down_reserved, s->app_down_next));
+    assert(s->down_next <= s->down_reserved && s->app_down_next <= s->app_down_reserved);
     return true;
 }
 

@@ -11,6 +11,7 @@
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
 #define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */
+#define DOWN_LIFE_US (30 * 86400 * US_PER_S)          /* and so long at most, unless they never expire */
 #define COPIES_MAX 8
 #define REPLAY_WINDOW 4096            /* counters behind the highest that a late frame may still have; a power of two */
 #define LATE_SESSIONS 16384           /* sessions whose windows are in memory; a power of two: 8.5 MB when all are */

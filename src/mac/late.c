@@ -20,9 +20,10 @@
  * come (`floor`, `next`). Frames of now move it along. It is a cache: a batch that fails takes all
  * windows with it, the 16,385th session takes the place of the first, and the chain gives each again.
  *
- * Retention may cut the chain. Then nobody can say any more what was seen below the cut, and a late
- * frame from there is refused, in words that say so.
+ * Retention may cut the chain, and damage to a row does. Then nobody can say any more what was seen
+ * below the cut, and a late frame from there is refused, in words that say so.
  */
+#include "core/rows.h"
 #include "mac/inside.h"
 
 static_assert((LATE_SESSIONS & (LATE_SESSIONS - 1)) == 0, "places are taken in turn");
@@ -48,29 +49,30 @@ static struct late *make(struct mac *mac, struct session *s)
     return l;
 }
 
-/* Columns: session, fcnt, flags, prev. False: the rest is another session's. */
+/* The next row of the chain. False: there is nothing more to learn. */
 static bool learn(struct late *l, struct db_query *q)
 {
-    u32 fcnt = (u32)db_i64(q, 1);
-    l->next  = 0;
-    if (db_i64(q, 0) != l->session)
+    u32 fcnt = (u32)db_i64(q, 4);
+    if (!uplink_good(q, 0))
+        return false;
+    l->next = 0;
+    if (db_i64(q, 3) != l->session)
         return false;
     replay_note(&l->replay, fcnt);
-    if (!(db_i64(q, 2) & UPLINK_BEHIND))
+    if (!(db_i64(q, 7) & UPLINK_BEHIND))
         l->replay.floor = fcnt;
-    l->next = db_i64(q, 3);
+    l->next = db_i64(q, 5);
     return l->next != 0;
 }
 
 static enum err walk(struct env *env, struct late *l, u32 tenant, u32 fcnt)
 {
     struct db_query *q = env_query(
-        env, "WITH RECURSIVE chain (id, session, fcnt, flags, prev) AS ("
-             "SELECT id, session, fcnt, flags, prev FROM uplink WHERE tenant = $1 AND id = $2 "
-             "UNION ALL SELECT u.id, u.session, u.fcnt, u.flags, u.prev FROM chain c "
-             "JOIN uplink u ON u.tenant = $1 AND u.id = c.prev "
+        env, "WITH RECURSIVE chain AS ("
+             "SELECT " UPLINK_ROW("") " FROM uplink WHERE tenant = $1 AND id = $2 "
+             "UNION ALL SELECT " UPLINK_ROW("u.") " FROM chain c JOIN uplink u ON u.tenant = $1 AND u.id = c.prev "
              "WHERE c.session = $3 AND c.prev < c.id AND (c.fcnt > $4 OR (c.flags & 8192) <> 0)) "
-             "SELECT session, fcnt, flags, prev FROM chain");
+             "SELECT " UPLINK_ROW("") " FROM chain");
     static_assert(UPLINK_BEHIND == 8192, "the query says it as a number");
     if (!q)
         return env->failed;

@@ -64,7 +64,8 @@ void mac_stranger(struct env *env, u64 eui, struct str address);
 
 /* ------------------------------------------------------------------ downlinks */
 struct downlink_new { u64 tenant, dev_eui; int fport; bool confirmed; struct bytes payload; i64 expires_us; };
-/* OK with *id; ERR_NOT_FOUND, ERR_INVALID (port), ERR_TOO_LARGE, ERR_FULL (queue of 64). *why in words. */
+/* OK with *id; ERR_NOT_FOUND, ERR_INVALID (port), ERR_TOO_LARGE, ERR_FULL (queue of 64). *why in words.
+ * expires_us 0: never; what is more than 30 days ahead is 30 days. */
 enum err mac_downlink_add(struct env *env, const struct downlink_new *in, i64 *id, struct str *why);
 /* What became of a downlink that left as an intent. */
 void mac_downlink_result(struct env *env, u64 tenant, u64 dev_eui, i64 id, enum down_state state, struct str reason,

@@ -119,9 +119,10 @@ enum err mac_downlink_add(struct env *env, const struct downlink_new *in, i64 *i
         *why = S("64 downlinks wait for this device already");
         return ERR_FULL;
     }
+    i64 expires_us = MIN(in->expires_us, env_clock(env).us + DOWN_LIFE_US);
     *id = env_next_id(env);
-    enum err err = down_insert(env, d, DOWN_DATA, *id, DOWN_QUEUED, in->confirmed, in->fport, in->payload, in->expires_us,
-                               -1, 0, S(""), S(""));
+    enum err err = down_insert(env, d, DOWN_DATA, *id, DOWN_QUEUED, in->confirmed, in->fport, in->payload, expires_us, -1, 0,
+                               S(""), S(""));
     touch_device(env, device);
     d->queued++;
     return err;

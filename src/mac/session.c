@@ -167,10 +167,13 @@ enum err session_promote(struct env *env, u32 device)
     return session_save(env, d->session[0]);
 }
 
-/* The row first, the values after its commit: every send follows the commit of its own batch. */
+/* The row first, the values after its commit: every send follows the commit of its own batch. A counter
+ * that has come to the end of its 32 bits encrypts nothing more: the device has to join again. */
 enum err session_reserve(struct env *env, u32 index)
 {
     struct session *s = &env->mac->sessions[index];
+    if (MAX(s->down_next, s->app_down_next) > UINT32_MAX - 2 * DOWN_AHEAD)
+        return ERR_TOO_LARGE;
     if (s->down_next + 4 <= s->down_reserved && (!s->v1_1 || s->app_down_next + 4 <= s->app_down_reserved))
         return OK;
     touch_session(env, index);
