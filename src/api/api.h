@@ -30,6 +30,7 @@ struct api {
     struct db_damage *damage;        /* what they and the loop found damaged; with its own lock; or NULL */
     struct api_counts *counts;       /* a copy of the loop's counters, made after each commit, under the lock */
     struct lock *counts_lock;
+    struct capture *capture;         /* what was asked for is kept there as well; NULL: nowhere */
 };
 
 /* What a handler is handed. */

@@ -3,6 +3,7 @@
 #include "api/api.h"
 
 #include "base/embedded.h"
+#include "edge/capture.h"
 #include "mac/mac.h"
 #include "sys/lock.h"
 #include "sys/sys.h"
@@ -159,10 +160,21 @@ static void failed_call(void *of, struct http_request *rq, struct http_answer *a
         answer_problem(&call, 500, "store failed", S("the store failed; nothing of this request was kept"));
 }
 
+/* That a write was asked for is kept; of its body only a downlink's: lists hold keys. */
+static void capture_write(const struct api *api, const struct http_request *rq)
+{
+    const struct route *r = rq->route;
+    if (api->capture && r)
+        capture_put(api->capture, &(struct capture_record){ .kind = CAPTURE_WRITE, .mono = env_now(api->env),
+                                                            .wall = env_clock(api->env), .method = rq->method, .path = rq->path,
+                                                            .bytes = r->handler == post_downlink ? rq->body : (struct bytes){ NULL, 0 } });
+}
+
 static void write_call(void *of, struct http_request *rq, struct http_answer *a)
 {
     struct api *api  = of;
     struct call call = { .api = api, .rq = rq, .a = a, .db = api->env->db };
+    capture_write(api, rq);
     arena_reset(&api->env->event);
     if (api->env->full)
         failed_call(of, rq, a, ERR_FULL);

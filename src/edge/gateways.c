@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/gateways.h"
 
+#include "edge/capture.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
 #include "wire/semtech.h"
@@ -42,6 +43,7 @@ struct pending {
 struct gateways {
     struct env *env;
     struct udp *udp;
+    struct capture *capture;
     struct link *links;  u32 links_n;
     struct pending *pending;  u32 pending_n, pending_top;
     u16 next_token;
@@ -60,6 +62,11 @@ struct gateways *gateways_make(struct env *env, struct udp *udp)
     g->datagram = arena_make(1 << 20);
     env->random(env->world, (u8 *)&g->next_token, sizeof g->next_token);
     return g;
+}
+
+void gateways_capture(struct gateways *g, struct capture *capture)
+{
+    g->capture = capture;
 }
 
 void gateways_close(struct gateways *g)
@@ -328,6 +335,12 @@ static enum drop take(struct gateways *g, const struct datagram *d)
     return drop;
 }
 
+static void capture(struct gateways *g, const struct datagram *d)
+{
+    capture_put(g->capture, &(struct capture_record){ .kind = CAPTURE_DATAGRAM, .mono = env_now(g->env),
+                                                      .wall = env_clock(g->env), .peer = d->peer, .bytes = d->bytes });
+}
+
 enum err gateways_receive(struct gateways *g)
 {
     struct env *env = g->env;
@@ -335,6 +348,8 @@ enum err gateways_receive(struct gateways *g)
     g->out_n = 0;
     for (size_t i = 0; i < n && env->failed == OK; i++) {
         arena_reset(&g->datagram);
+        if (g->capture)
+            capture(g, &g->in[i]);
         enum drop drop = take(g, &g->in[i]);
         if (drop != PASS)
             env->dropped[drop]++;

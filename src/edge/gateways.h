@@ -17,6 +17,9 @@ struct gateways;
 
 struct gateways *gateways_make(struct env *env, struct udp *udp);
 void gateways_close(struct gateways *g);
+/* What arrives is kept there as well; NULL: nowhere. Borrowed. */
+struct capture;
+void gateways_capture(struct gateways *g, struct capture *capture);
 /* Takes what has arrived, commits it, acknowledges it. Not OK: the store failed, and nothing was acknowledged. */
 enum err gateways_receive(struct gateways *g);
 /* Sends a downlink when its time comes; its outcome enters by mac_downlink_result. */

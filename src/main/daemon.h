@@ -16,9 +16,12 @@ enum err codec_source(struct str *out, const struct settings *settings, struct s
 int serve(const struct settings *settings, struct arena *boot);
 
 struct decoder;
+struct capture;
 struct loop;
 struct decoder *decoder_make(struct env *env, const struct settings *settings, struct loop *loop,
                              void (*commit)(void *of), void *of, struct arena *boot);
+/* Answers that are nobody's personal reading are kept there as well. Borrowed. */
+void decoder_capture(struct decoder *d, struct capture *capture);
 void decoder_ask(struct decoder *d, const struct uplink *uplink);
 void decoder_tick(struct decoder *d);
 bool decoder_busy(const struct decoder *d);

@@ -7,6 +7,7 @@
 #include "main/daemon.h"
 
 #include "codec/codec.h"
+#include "edge/capture.h"
 #include "edge/codec_child.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
@@ -20,6 +21,7 @@ struct asked { bool used; struct uplink uplink; u8 payload[LORA_AIR_MAX]; };
 struct decoder {
     struct env *env;
     struct codec_child *child;
+    struct capture *capture;
     struct loop *loop;
     struct loop_watch *watch;
     u32 *handles;                          /* of each profile's codec */
@@ -49,6 +51,10 @@ static void answered(void *of, const struct codec_answer *answer)
             a = &d->asked[i];
     if (!a)
         return;
+    if (d->capture && a->uplink.device.profile->personal.n == 0)
+        capture_put(d->capture, &(struct capture_record){ .kind = CAPTURE_ANSWER, .mono = sys_now(), .wall = sys_clock(),
+                                                          .id = answer->id, .refusal = (u8)answer->refusal,
+                                                          .bytes = bytes_of(answer->result) });
     if (!mac_device_ref(d->env, a->uplink.device.dev_eui, &a->uplink.device))
         log_line(LOG_WARN, "codec answer for a device that is gone");
     else if (answer->refusal == CODEC_DONE)
@@ -90,6 +96,11 @@ struct decoder *decoder_make(struct env *env, const struct settings *settings, s
     for (size_t i = 0; i < env->profiles.count; i++)
         d->handles[i] = handle_of(d, settings, codec_of(env->codecs, &env->profiles.list[i]), boot);
     return d;
+}
+
+void decoder_capture(struct decoder *d, struct capture *capture)
+{
+    d->capture = capture;
 }
 
 static struct asked *place(struct decoder *d, i64 id)

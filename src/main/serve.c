@@ -7,6 +7,7 @@
 #include "main/daemon.h"
 
 #include "api/api.h"
+#include "edge/capture.h"
 #include "edge/gateways.h"
 #include "edge/http.h"
 #include "flow/flow.h"
@@ -35,6 +36,7 @@ struct daemon {
     struct gateways *gateways;
     struct http *http;
     struct decoder *decoder;
+    struct capture *capture;
     struct api api;
     struct api_counts counts;
     struct mono folded, pinged, written, kept;
@@ -194,6 +196,20 @@ static bool fail(struct str why)
     return false;
 }
 
+static bool open_capture(struct daemon *d, struct str *why, struct arena *boot)
+{
+    i64 ring_bytes = d->set->number[SET_capture_mb] << 20;
+    if (ring_bytes == 0)
+        return true;
+    d->capture = capture_open(d->set->text[SET_data].p, ring_bytes, why, boot);
+    capture_put(d->capture, &(struct capture_record){ .kind = CAPTURE_START, .mono = sys_now(), .wall = sys_clock(),
+                                                      .bytes = bytes_of(S(HOTARU_VERSION)) });
+    gateways_capture(d->gateways, d->capture);
+    decoder_capture(d->decoder, d->capture);
+    d->api.capture = d->capture;
+    return d->capture != NULL;
+}
+
 static bool open_doors(struct daemon *d, struct arena *boot)
 {
     struct str why = S("");
@@ -209,6 +225,8 @@ static bool open_doors(struct daemon *d, struct arena *boot)
         return fail(why);
     d->gateways = gateways_make(&d->env, d->udp);
     d->decoder  = decoder_make(&d->env, d->set, d->loop, commit, d, boot);
+    if (!open_capture(d, &why, boot))
+        return fail(why);
     struct http_calls calls = api_calls(&d->api);
     d->http = http_open(http_at, &calls, d->writes, (int)d->set->number[SET_http_threads], &why, boot);
     if (!d->http)
@@ -255,6 +273,7 @@ static void close_doors(struct daemon *d)
         gateways_close(d->gateways);
     if (d->udp)
         udp_close(d->udp);
+    capture_close(d->capture);
     if (d->api.readers)
         readers_close(d->api.readers);
 }

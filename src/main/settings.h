@@ -22,6 +22,7 @@
     X(wal_mb,          NUMBER,  "48" ,           "MB", 4, 4096,           "the log is folded into the store when it is larger, even under load") \
     X(keep_days,       NUMBER,  "0",             "days", 0, 36500,        "frames and readings that are older go; 0: they are kept for ever. Above 0 a full disk also takes younger ones, the oldest first") \
     X(receive_mb,      NUMBER,  "32",            "MB", 1, 1024,           "datagrams that may wait in the kernel")    \
+    X(capture_mb,      NUMBER,  "0",             "MB", 0, 65536,          "what comes through the doors is kept in a ring of this size, for hotaru replay; 0: nothing is kept") \
     X(city_ja,         TEXT,    "富山市",        "",   0, 0,              "name of the city")                         \
     X(city_en,         TEXT,    "Toyama City",   "",   0, 0,              "name of the city in English")              \
     X(speed,           NUMBER,  "1",             "",   1, 600,            "how fast the world of simulated devices goes: shown, and used to judge their changes") \

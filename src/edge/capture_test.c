@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/capture.h"
+
+#include "base/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/hotaru-capture-XXXXXX";
+
+static void begin(void)
+{
+    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
+    if (!mkdtemp(folder))
+        die("no temporary folder");
+}
+
+static void end(void)
+{
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "%s/capture.%d", folder, i);
+        (void)unlink(path);
+    }
+    (void)rmdir(folder);
+}
+
+static struct capture_record datagram(i64 n, size_t bytes)
+{
+    static u8 room[1000];
+    memset(room, (int)(n & 255), sizeof room);
+    return (struct capture_record){ .kind = CAPTURE_DATAGRAM, .mono = { n }, .wall = { n * 10 },
+                                    .peer = { .family = 4, .ip = { 10, 0, 0, 7 }, .port = 1700 }, .bytes = { room, bytes } };
+}
+
+static u32 count(const char *where, i64 *first, i64 *last, struct arena *a)
+{
+    struct bytes all;
+    struct capture_record r;
+    u32 n = 0;
+    *first = *last = -1;
+    if (capture_read(&all, where, a) != OK)
+        return 0;
+    for (struct cur c = cur_of(all); capture_next(&c, &r); n++) {
+        if (n == 0)
+            *first = r.mono.us;
+        *last = r.mono.us;
+    }
+    return n;
+}
+
+TEST(what_was_captured_reads_back_in_its_order)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    struct bytes all;
+    struct capture_record r;
+    begin();
+    struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+    struct capture_record in[] = {
+        { .kind = CAPTURE_START, .mono = { 1 }, .wall = { 1 }, .bytes = bytes_of(S("0.1.0")) },
+        datagram(2, 30),
+        { .kind = CAPTURE_WRITE, .mono = { 3 }, .wall = { 3 }, .method = S("POST"), .path = S("/v1/x?y=1"), .bytes = bytes_of(S("{}")) },
+        { .kind = CAPTURE_ANSWER, .mono = { 4 }, .wall = { 4 }, .id = 99, .refusal = 4, .bytes = bytes_of(S("{\"data\":{}}")) },
+    };
+    for (size_t i = 0; i < COUNT(in); i++)
+        capture_put(c, &in[i]);
+    EQ(capture_kept(c), COUNT(in));
+    capture_close(c);
+    EQ(capture_read(&all, folder, &a), OK);
+    struct cur cur = cur_of(all);
+    for (size_t i = 0; i < COUNT(in); i++) {
+        TRUE(capture_next(&cur, &r));
+        EQ(r.kind, in[i].kind);
+        EQ(r.mono.us, in[i].mono.us);
+        EQ(r.id, in[i].id);
+        EQ(r.refusal, in[i].refusal);
+        TRUE(str_eq(r.method, in[i].method) && str_eq(r.path, in[i].path));
+        TRUE(address_eq(r.peer, in[i].peer));
+        TRUE(str_eq(str_of(r.bytes), str_of(in[i].bytes)));
+    }
+    TRUE(!capture_next(&cur, &r));
+    end();
+    arena_free(&a);
+}
+
+TEST(a_full_ring_forgets_the_oldest_half_and_never_grows)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    i64 first, last, bytes;
+    begin();
+    struct capture *c = capture_open(folder, 4 * (CAPTURE_RECORD_MAX + 100), &why, &a);
+    for (i64 i = 0; i < 3000; i++) {
+        struct capture_record r = datagram(i, 1000);
+        capture_put(c, &r);
+    }
+    capture_close(c);
+    u32 n = count(folder, &first, &last, &a);
+    EQ(last, 2999);
+    EQ(first, 3000 - (i64)n);
+    TRUE(n > 200 && n < 600);
+    for (int i = 0; i < 2; i++) {
+        TRUE(sys_file_size(&bytes, str_fmt(&a, "%s/capture.%d", folder, i).p));
+        TRUE(bytes <= 2 * (CAPTURE_RECORD_MAX + 100));
+    }
+    end();
+    arena_free(&a);
+}
+
+TEST(a_new_start_keeps_what_led_to_it)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    i64 first, last;
+    begin();
+    for (i64 life = 0; life < 3; life++) {
+        struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+        for (i64 i = 0; i < 5; i++) {
+            struct capture_record r = datagram(life * 100 + i, 40);
+            capture_put(c, &r);
+        }
+        capture_close(c);
+    }
+    EQ(count(folder, &first, &last, &a), 10);
+    EQ(first, 100);
+    EQ(last, 204);
+    end();
+    arena_free(&a);
+}
+
+TEST(a_torn_record_ends_the_list_and_a_foreign_file_is_refused)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    struct bytes all;
+    i64 first, last, bytes;
+    begin();
+    EQ(capture_read(&all, folder, &a), ERR_NOT_FOUND);
+    struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+    for (i64 i = 0; i < 5; i++) {
+        struct capture_record r = datagram(i, 40);
+        capture_put(c, &r);
+    }
+    capture_close(c);
+    const char *path = str_fmt(&a, "%s/capture.0", folder).p;
+    TRUE(sys_file_size(&bytes, path) && truncate(path, bytes - 7) == 0);
+    EQ(count(folder, &first, &last, &a), 4);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    TRUE(pwrite(fd, "x", 1, 8 + 28 + 30) == 1 && close(fd) == 0);     /* a byte of the first record */
+    EQ(count(folder, &first, &last, &a), 0);
+    EQ(capture_read(&all, folder, &a), ERR_INVALID);
+    end();
+    arena_free(&a);
+}
