@@ -44,6 +44,7 @@ static enum err refuse(struct reader *r, const char *words);
 enum err json_read(const struct json **out, struct str text, struct arena *arena,
                    struct json_limits limits, struct json_error *error)
 {
+    text = text.n ? text : S("");                /* a body that never came points nowhere */
     struct reader r = { text.p, text.p + text.n, text.p, arena, NULL, NULL, 0, limits, { 0, "" } };
     struct json   root;
     enum err      err = OK;

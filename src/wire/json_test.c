@@ -178,6 +178,15 @@ TEST(a_text_without_clear_borders_is_refused_at_the_byte)
     }
 }
 
+/* Under the sanitizers: a pointer to nowhere must not be counted on. */
+TEST(a_text_that_never_came_is_refused)
+{
+    const struct json *doc;
+    struct json_error  error;
+    EQ(json_read(&doc, (struct str){ NULL, 0 }, test_arena(), JSON_STRICT, &error), ERR_INVALID);
+    TRUE(error.at == 0 && error.words[0]);
+}
+
 TEST(every_shorter_prefix_of_an_object_is_refused)
 {
     struct str whole = S("{\"rxpk\":[{\"tmst\":3512348611,\"freq\":923.2,\"data\":\"QK\\u0041==\","
