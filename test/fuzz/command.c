@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Any bytes as commands of the MAC or of a package; the first byte chooses which and the direction.
  * A command that was read can be built, and what was built reads and builds the same. */
+#include "test/fuzz/fuzz.h"
+
 #include "lora/lora.h"
 
 static void mirror(const struct lora_command *c)
@@ -17,8 +19,7 @@ static void mirror(const struct lora_command *c)
     assert(bytes_eq(buf_bytes(&a), buf_bytes(&b)));
 }
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
+FUZZ(p, n)
 {
     struct cur c = cur_of((struct bytes){ p + 1, n ? n - 1 : 0 }), k = c;
     enum lora_dir dir = n && p[0] & 1 ? LORA_DOWN : LORA_UP;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Any bytes as a table: lines rise, cells are UTF-8 within their limits, and what was read, quoted and
  * read again is the same. */
+#include "test/fuzz/fuzz.h"
+
 #include "wire/csv.h"
 
 static void put_line(struct text *t, const struct str *cells, size_t n)
@@ -35,8 +37,7 @@ static void check_again(const struct str *cells, size_t n, struct arena *a)
         assert(str_eq(cells[i], again[i]));
 }
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
+FUZZ(p, n)
 {
     struct arena a = arena_make(1 << 14);
     struct str cells[CSV_COLUMNS_MAX];

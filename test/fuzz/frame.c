@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Any bytes as a PHYPayload: what a parser accepts, its builder writes again byte for byte. */
+#include "test/fuzz/fuzz.h"
+
 #include "lora/lora.h"
 
 #define MIRROR(kind)                                                                       \
@@ -11,8 +13,7 @@
             assert(lora_##kind##_build(&b, &x) == LORA_OK && bytes_eq(buf_bytes(&b), in)); \
     } while (0)
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
+FUZZ(p, n)
 {
     struct bytes in = { p, n };
     struct arena a = arena_make(1 << 12);

@@ -3,6 +3,8 @@
  * Any bytes into the JSON reader. What it accepts is written and read again: the second reading
  * knows no bad value, and the second writing is the first one, byte for byte.
  */
+#include "test/fuzz/fuzz.h"
+
 #include "wire/json.h"
 
 static struct str write_out(struct arena *a, const struct json *doc)
@@ -28,8 +30,7 @@ static void touch(const struct json *v, struct arena *a, bool sound)
         touch(child, a, sound);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
+FUZZ(p, n)
 {
     struct arena a = arena_make(1 << 16);
     const struct json *doc, *again;

@@ -3,6 +3,8 @@
  * Any bytes as a gateway's datagram. What is accepted is within what the rest of the program relies
  * on: a frame of at most 255 bytes, a rate, a frequency, a checksum state that has a name.
  */
+#include "test/fuzz/fuzz.h"
+
 #include "wire/semtech.h"
 
 static void take_rx(const struct json *rxpk, struct arena *a)
@@ -30,8 +32,7 @@ static void take_rx(const struct json *rxpk, struct arena *a)
     assert(err == OK && json_u64(&size, json_get(json_get(back, S("txpk")), S("size"))) && size == rx.phy.n);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
+FUZZ(p, n)
 {
     struct arena a = arena_make(1 << 14);
     struct semtech_message m;
