@@ -22,9 +22,9 @@ run:                             ## install what is missing, build, run the demo
 test:                            ## install what tests need, build, run all tests; T=word: the unit tests with that word
 	@dist/setup.sh test
 	@$(MAKE) $(JOBS) -s portal
-	@$(MAKE) $(JOBS) -s build/hotaru build/unit build/city
+	@$(MAKE) $(JOBS) -s build/hotaru build/unit build/city build/replay
 ifeq ($(T),)
-	@test/run.sh portal unit box scenes peer badinput crash browser
+	@test/run.sh portal unit replay box scenes peer badinput crash browser
 else
 	@build/unit -v $(T)
 endif
@@ -38,7 +38,7 @@ loops:                           ## kills, full disks, fuzzers for a bounded tim
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru build/city
-	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} test/run.sh city same kills full fuzz
+	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} test/run.sh city same kills full fuzz
 
 city:                            ## the simulated city: all scenes, then seeds; SCENE=x, or SEED=n [HOURS=h]: that one again, with its log
 	@dist/setup.sh run
@@ -47,7 +47,7 @@ city:                            ## the simulated city: all scenes, then seeds; 
 	@test/scene/city.sh "$(SCENE)" "$(SEED)" "$(HOURS)"
 
 long:                            ## the loops ten times over
-	@KILLS=10000 FUZZ_SECONDS=300 $(MAKE) --no-print-directory loops
+	@KILLS=10000 FUZZ_SECONDS=600 $(MAKE) --no-print-directory loops
 
 bench:                           ## uplinks/s/core, first copy to subscriber, memory a device
 	@dist/setup.sh test
@@ -55,8 +55,9 @@ bench:                           ## uplinks/s/core, first copy to subscriber, me
 	@$(MAKE) $(JOBS) -s build/hotaru
 	@test/bench/run.sh
 
-fuzz:                            ## one fuzz target: make fuzz F=frame [S=60]
+fuzz:                            ## one fuzz target: make fuzz F=frame [S=60]; none: all, two at a time
 	@dist/setup.sh check
+	@$(MAKE) $(JOBS) -s portal
 	@test/fuzz/run.sh $(or $(S),60) $(F)
 
 floors:                          ## the include rule: silent when nothing looks up
