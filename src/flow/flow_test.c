@@ -125,12 +125,17 @@ static void pass(struct city *c, i64 us)
     c->world.clock.us += us;
 }
 
-static enum drop hear(struct city *c, struct bytes phy, u64 gateway, i16 snr_cb)
+static enum drop hear_on(struct city *c, struct bytes phy, u64 gateway, i16 snr_cb, u32 freq_hz, u8 sf)
 {
     struct frame f = { .phy = phy, .heard = c->world.now, .received = c->world.clock,
-                       .radio = { .gateway = gateway, .tmst_us = (u32)c->world.now.us, .freq_hz = 923200000, .bw_hz = 125000,
-                                  .sf = 10, .snr_cb = snr_cb, .rssi_dbm = -90 } };
+                       .radio = { .gateway = gateway, .tmst_us = (u32)c->world.now.us, .freq_hz = freq_hz, .bw_hz = 125000,
+                                  .sf = sf, .snr_cb = snr_cb, .rssi_dbm = -90 } };
     return flow_uplink(&c->env, &f);
+}
+
+static enum drop hear(struct city *c, struct bytes phy, u64 gateway, i16 snr_cb)
+{
+    return hear_on(c, phy, gateway, snr_cb, 923200000, 10);
 }
 
 /* Commits, and returns the last downlink that is to be sent, or NULL. */
@@ -725,6 +730,32 @@ TEST(the_gateway_with_the_better_signal_answers)
     EQ(hear(c, phy, GATEWAY_B, -60), DROP_COPY);
     struct downlink *d = after_window(c);
     TRUE(d && d->tries[0].gateway == GATEWAY_B && d->tries_count == 4);
+    forget(&n), stop(c);
+}
+
+TEST(what_a_thief_sends_again_while_copies_are_awaited_is_not_answered)
+{
+    struct { u64 gateway; u32 freq_hz; u8 sf; i64 after_us; u64 answers; } again[] = {
+        { GATEWAY_B, 923400000, 10, 100000, GATEWAY_A },        /* another frequency */
+        { GATEWAY_B, 923200000, 9,  100000, GATEWAY_A },        /* another data rate */
+        { GATEWAY_A, 923200000, 10, 100000, GATEWAY_A },        /* the same gateway, again */
+        { GATEWAY_B, 923200000, 10, 0,      GATEWAY_B },        /* an honest copy */
+    };
+    struct city *c = city_make();
+    struct node n = node_of(RIVER);
+    join(c, &n);
+    for (size_t i = 0; i < COUNT(again); i++) {
+        pass(c, 10 * US_PER_S);
+        struct bytes phy = say(&n, "\1\2\3", 3, true, (struct bytes){ NULL, 0 });
+        u32 tmst = (u32)c->world.now.us;
+        EQ(hear(c, phy, GATEWAY_A, -140), PASS);
+        pass(c, again[i].after_us);
+        EQ(hear_on(c, phy, again[i].gateway, -60, again[i].freq_hz, again[i].sf), DROP_COPY);
+        struct downlink *d = after_window(c);
+        TRUE(d && d->tries[0].gateway == again[i].answers);
+        for (u32 k = 0; d && k < d->tries_count; k++)
+            EQ((d->tries[k].tmst_us - tmst) % US_PER_S, 0);
+    }
     forget(&n), stop(c);
 }
 

@@ -52,10 +52,32 @@ struct window *window_open(struct env *env, enum window_kind kind, const struct 
     return w;
 }
 
+#define OFF_HZ 10000        /* neighbouring channels are 200 kHz apart */
+#define OFF_US 2000         /* between two antennas of one gateway */
+
+/* One transmission has one frequency and data rate, and one gateway hears it at one time. What comes while
+ * the window is open and says otherwise was sent again by somebody quick; the device does not listen for an
+ * answer to that. */
+static bool is_same_sending(const struct window *w, const struct radio *r)
+{
+    const struct radio *first = &w->copy[0];
+    i32 off_hz = (i32)(r->freq_hz - first->freq_hz);
+    if (off_hz > OFF_HZ || off_hz < -OFF_HZ || r->sf != first->sf || r->bw_hz != first->bw_hz)
+        return false;
+    for (u32 i = 0; i < w->copies; i++) {
+        i32 off_us = (i32)(r->tmst_us - w->copy[i].tmst_us);
+        if (w->copy[i].gateway == r->gateway && (off_us > OFF_US || off_us < -OFF_US))
+            return false;
+    }
+    return true;
+}
+
 /* One gateway counts once, with its best antenna; of more gateways than there is room, the best stay. */
 void window_add(struct window *w, const struct radio *radio)
 {
     u32 worst = 0;
+    if (w->open && w->copies > 0 && !is_same_sending(w, radio))
+        return;
     for (u32 i = 0; i < w->copies; i++) {
         if (w->copy[i].gateway == radio->gateway) {
             if (w->copy[i].snr_cb < radio->snr_cb)
@@ -100,7 +122,7 @@ static void write_copies(struct env *env, const struct window *w)
     db_bind_i64(q, 1, env->mac->devices[w->device].tenant);
     db_bind_i64(q, 2, w->id);
     db_bind_bytes(q, 3, buf_bytes(&b));
-    db_bind_sum(q, 4);
+    db_bind_sum(q, 4, "uplink_copies");
     (void)env_run(env, q);
 }
 
