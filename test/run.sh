@@ -33,6 +33,7 @@ suite() {
         crash)     need_modules test/process && node test/process/crash.mjs 25 ;;
         browser)   need_modules test/browser && test/browser/run.sh ;;
         kills)     need_modules test/process && node test/process/crash.mjs "${KILLS:-250}" ;;
+        power)     need_modules test/process && { node test/process/power.mjs --must-fail; node test/process/power.mjs "${CUTS:-250}"; } ;;
         full)      need_modules test/process && node test/process/full.mjs ;;
         clock)     need_modules test/process && node test/process/clock.mjs ;;
         fuzz)      test/fuzz/run.sh "${FUZZ_SECONDS:-60}" ;;
