@@ -24,7 +24,8 @@
 #define BEHIND_ROWS 256                  /* rows written behind at a time */
 #define PING_US     (15 * US_PER_S)
 #define BUSY_PER_S  500                  /* datagrams a second from which on rows behind wait for a quieter moment … */
-#define BEHIND_MAX  200000               /* … but not more of them than this, so that a start stays quick */
+#define BEHIND_MAX  200000               /* … but not more of them than this, so that a start stays quick … */
+#define BEHIND_US   (20 * US_PER_S)      /* … and not for longer, so that pages do not call silent who was heard */
 
 struct daemon {
     struct env env;
@@ -39,7 +40,7 @@ struct daemon {
     struct capture *capture;
     struct api api;
     struct api_counts counts;
-    struct mono folded, pinged, written, kept;
+    struct mono folded, pinged, written, quiet, kept;
     u64 datagrams_before;
     bool stopping;
     int exit_code;
@@ -141,8 +142,12 @@ static void housekeeping(struct daemon *d)
         bool busy = is_busy(d, now);
         d->written = now;
         enum err err = OK;
-        if ((!busy || d->counts.dirty > BEHIND_MAX) && flow_idle(&d->env, BEHIND_ROWS, &err) > 0)
+        bool late = mono_since(now, d->quiet) > BEHIND_US;
+        size_t rows = !busy || late || d->counts.dirty > BEHIND_MAX ? flow_idle(&d->env, BEHIND_ROWS, &err) : 0;
+        if (rows > 0)
             api_count(&d->api);
+        if (!busy || (late && rows < BEHIND_ROWS))
+            d->quiet = now;
         if (err == OK && (!busy || d->env.full || mono_since(now, d->kept) >= FOLD_US)) {
             d->kept = now;
             (void)flow_keep(&d->env, &err);
