@@ -36,6 +36,7 @@ suite() {
         power)     need_modules test/process && { node test/process/power.mjs --must-fail; node test/process/power.mjs "${CUTS:-250}"; } ;;
         full)      need_modules test/process && node test/process/full.mjs ;;
         clock)     need_modules test/process && node test/process/clock.mjs ;;
+        net)       need_modules test/process && node test/process/net.mjs ;;
         fuzz)      test/fuzz/run.sh "${FUZZ_SECONDS:-60}" ;;
         scenes)    build/city --scene test/scene/*.scene ;;
         city)      build/city --seeds "1-${CITIES:-250}" --hours 4 ;;
