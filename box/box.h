@@ -17,6 +17,7 @@
  *     city.c    a city from a seed: what is built, what goes wrong and when
  *     judge.c   the observer: what was promised, and whether it was kept
  *     scene.c   a city from a text that the river desk can read
+ *     replay.c  what a real daemon heard, again
  *     main.c    the command: seeds, scenes, hours, the table at the end
  *
  * One process holds one box (the operating system is one too), so what stands for the operating
@@ -146,6 +147,9 @@ void judge_up(u32 gateway, bool pull, struct bytes datagram);
 void judge_down(u32 gateway, struct bytes datagram);
 /* A gateway puts a downlink on the air. */
 void judge_emitted(u32 gateway, const struct parcel *p, struct mono at);
+/* What devices ever sent, in that order: for thieves with a radio. */
+u32 judge_frames(void);
+struct bytes judge_frame(u32 number);
 /* After each step: what is cheap. At ends of lives, now and then, and at the end: the whole store. */
 void judge_step(void);
 void judge_whole(void);
@@ -179,6 +183,18 @@ void scene_place(struct box *b);       /* puts them where they stand, before key
 void scene_switched_on(struct box *b); /* time 0 of the scene */
 void scene_words(struct text *t);      /* the table of sentences, for people */
 extern u64 scene_held;                 /* expectations that held */
+
+/* ------------------------------------------------------------------ replay.c */
+bool replay_given(void);
+/* Runs what was captured in that folder of the real machine, instead of a city. False with words. */
+bool replay_run(struct box *b, struct str folder, struct str *why);
+/* For codec.c: what the script answered then. For net.c: a datagram to an address that is no simulated gateway's. */
+bool replay_answer(u64 id, struct str *result, u8 *refusal);
+void replay_sent(struct address to, struct bytes datagram);
+/* For time.c: the draw of then. */
+bool replay_chance(u8 *out, size_t n);
+/* main.c: a file of the real machine. */
+bool replay_host_read(struct bytes *out, const char *path, struct arena *arena);
 
 /* ------------------------------------------------------------------ the box */
 struct box {

@@ -252,10 +252,26 @@ static void deliver(struct codec_child *c, struct reply r)
                                                                .words = r.words });
 }
 
+/* What the script said then; one that was not kept threw. */
+static struct reply carry_out_again(const struct call *call)
+{
+    struct reply r = { .refusal = CODEC_THREW, .words = S("the answer of then was not kept") };
+    u8 refusal;
+    if (!replay_answer(call->id, &r.result, &refusal) || refusal >= CODEC_REFUSAL_KINDS)
+        return r;
+    r.refusal = (enum codec_refusal)refusal;
+    r.words   = str_z(codec_refusal_words(r.refusal));
+    return r;
+}
+
 static void answer_head(struct codec_child *c)
 {
     const struct call *call = head(c);
     arena_reset(&c->event);
+    if (replay_given()) {
+        deliver(c, carry_out_again(call));
+        return;
+    }
     deliver(c, carry_out(c->sources[call->codec].script, call->function, (struct str){ call->input, call->input_n },
                          &c->event));
 }

@@ -57,7 +57,8 @@ static void one_life(struct box *b)
     door_end_life();
     codec_end_life();
     box_loop_end();
-    judge_end_life();
+    if (!replay_given())
+        judge_end_life();
     disk_settle(b->dead ? b->cut : CUT_PROCESS);
     if (b->dead) {
         b->cuts[b->cut]++;
@@ -84,7 +85,8 @@ void box_live_until(struct mono end)
     b->over = false;
     while (!b->over) {
         one_life(b);
-        judge_whole();
+        if (!replay_given())
+            judge_whole();
         struct mono again = mono_after(b->now, b->down_us);
         while (!b->over && mono_before(b->now, again)) {
             struct mono was = b->end;

@@ -140,6 +140,48 @@ static struct record record_of(const struct box *b)
     return r;
 }
 
+/* ------------------------------------------------------------------ what a real daemon heard */
+
+bool replay_host_read(struct bytes *to, const char *path, struct arena *arena)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return false;
+    (void)fseek(f, 0, SEEK_END);
+    long size = ftell(f);
+    rewind(f);
+    u8 *p = size >= 0 ? arena_take(arena, (size_t)size + 1, 1) : NULL;
+    bool good = p && fread(p, 1, (size_t)size, f) == (size_t)size;
+    (void)fclose(f);
+    *to = (struct bytes){ p, good ? (size_t)size : 0 };
+    return good;
+}
+
+static int run_replay(const char *folder)
+{
+    struct box *b = boot_take(sizeof *b);
+    struct str why = S("");
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    (void)dup2(null, 1);
+    b->plan = (struct plan){ .name = folder, .seed = 1, .speed = 1 };
+    b->boot = arena_make(1 << 20);
+    b->life_boot = arena_make(1 << 20);
+    b->hash = 0xCBF29CE484222325u;
+    b->verbose = true;
+    the_box = b;
+    box_time_begin(b);
+    b->settings = daemon_settings(&b->plan, &b->boot);
+    disk_begin(b);
+    net_begin(b, 1);
+    if (!replay_run(b, str_z(folder), &why)) {
+        (void)fprintf(stderr, "replay: %.*s\n", STR(why));
+        return 1;
+    }
+    (void)fprintf(out, "log %016llx, %llu lines\n", (unsigned long long)b->hash, (unsigned long long)b->lines);
+    (void)fflush(out);
+    return b->broken ? 1 : 0;
+}
+
 /* ------------------------------------------------------------------ many cities */
 
 struct running { pid_t pid; int pipe, errors; u64 seed; };
@@ -311,6 +353,7 @@ static int usage(const char *bad)
                           "  --for SECONDS     begin no more cities after that    --at-once N [2]\n"
                           "  --calm            nothing goes wrong                 -v         print the log\n"
                           "  --scene FILE …    these scenes, to the end of the line; before it: --seed N replaces theirs\n"
+                          "  --replay FOLDER   what the capture in a copy of a data folder holds, again\n"
                           "  --words           what a scene may say\n", bad);
     return 2;
 }
@@ -336,6 +379,8 @@ int main(int argc, char **argv)
             (void)fprintf(out, "%.*s", STR(text_str(&t)));
             return fclose(out) != 0;
         }
+        if (str_eq(word, S("--replay")) && value)
+            return run_replay(value);
         if (str_eq(word, S("--scene")) && value) {
             o.scenes = argv + i + 1;
             o.plan.seed = o.first == o.last ? o.first : 0;

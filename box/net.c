@@ -361,6 +361,8 @@ size_t udp_send(struct udp *udp, const struct datagram *datagrams, size_t n)
             continue;
         net.counts.down++;
         if (!reached(&gateway, &pull, datagrams[i].peer)) {
+            if (replay_given())
+                replay_sent(datagrams[i].peer, datagrams[i].bytes);
             net.counts.lost++;
             continue;
         }

@@ -22,6 +22,8 @@ bool box_happens(enum stream stream, double probability)
 
 void sys_random(u8 *out, size_t n)
 {
+    if (replay_given() && replay_chance(out, n))
+        return;
     for (size_t i = 0; i < n; i++)
         out[i] = (u8)(sim_chance_next(box_chance(CHANCE_SYS)) >> 24);
 }
@@ -146,7 +148,8 @@ bool box_step(void)
         if (e.life == BOX_ALWAYS || (b->alive && e.life == b->life))
             e.call(e.arg, e.number);
     }
-    judge_step();
+    if (!replay_given())
+        judge_step();
     return true;
 }
 

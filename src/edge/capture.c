@@ -107,7 +107,7 @@ static void put_body(struct buf *b, const struct capture_record *r)
         buf_u64le(b, r->id);
         buf_u8(b, r->refusal);
         break;
-    case CAPTURE_START:
+    case CAPTURE_START: case CAPTURE_CHANCE:
         break;
     }
     put_bytes(b, r->bytes);
@@ -167,7 +167,7 @@ static bool read_body(struct cur *c, struct capture_record *r)
         r->id      = cur_u64le(c);
         r->refusal = cur_u8(c);
         break;
-    case CAPTURE_START:
+    case CAPTURE_START: case CAPTURE_CHANCE:
         break;
     default:
         return false;
@@ -193,15 +193,13 @@ bool capture_next(struct cur *c, struct capture_record *out)
     return read_body(&inside, out);
 }
 
-enum err capture_read(struct bytes *out, const char *folder, struct arena *arena)
+enum err capture_join(struct bytes *out, const struct bytes half[2], struct arena *arena)
 {
-    struct bytes half[HALVES] = { { NULL, 0 }, { NULL, 0 } };
     struct capture_record first_record[HALVES];
     bool has[HALVES];
     for (int i = 0; i < HALVES; i++) {
-        has[i] = sys_file_read(&half[i], half_path(folder, i, arena), (size_t)1 << 31, arena) == OK;
         struct cur c = cur_of(half[i]);
-        has[i] = has[i] && capture_head(&c) && capture_next(&c, &first_record[i]);
+        has[i] = capture_head(&c) && capture_next(&c, &first_record[i]);
     }
     if (!has[0] && !has[1])
         return half[0].n || half[1].n ? ERR_INVALID : ERR_NOT_FOUND;
@@ -216,4 +214,12 @@ enum err capture_read(struct bytes *out, const char *folder, struct arena *arena
         memcpy(p + n[first], half[1 - first].p + HEAD_BYTES, n[1 - first]);
     *out = (struct bytes){ p, n[0] + n[1] };
     return OK;
+}
+
+enum err capture_read(struct bytes *out, const char *folder, struct arena *arena)
+{
+    struct bytes half[HALVES] = { { NULL, 0 }, { NULL, 0 } };
+    for (int i = 0; i < HALVES; i++)
+        (void)sys_file_read(&half[i], half_path(folder, i, arena), (size_t)1 << 31, arena);
+    return capture_join(out, half, arena);
 }

@@ -5,6 +5,7 @@
 #include "access/access.h"
 #include "base/embedded.h"
 #include "codec/codec.h"
+#include "edge/capture.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
 #include "sys/sys.h"
@@ -26,10 +27,14 @@ static struct wall world_clock(void *world)
     return sys_clock();
 }
 
+/* `world` is the capture, or NULL. Short draws (addresses, tokens) are kept so that a replay takes the
+ * same way; keys are longer and are not. */
 static void world_random(void *world, u8 *out, size_t n)
 {
-    (void)world;
     sys_random(out, n);
+    if (world && n <= CAPTURE_CHANCE_MAX)
+        capture_put(world, &(struct capture_record){ .kind = CAPTURE_CHANCE, .mono = sys_now(), .wall = sys_clock(),
+                                                     .bytes = { out, n } });
 }
 
 /* ------------------------------------------------------------------ profiles */

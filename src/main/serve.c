@@ -209,9 +209,7 @@ static bool open_capture(struct daemon *d, struct str *why, struct arena *boot)
     d->capture = capture_open(d->set->text[SET_data].p, ring_bytes, why, boot);
     capture_put(d->capture, &(struct capture_record){ .kind = CAPTURE_START, .mono = sys_now(), .wall = sys_clock(),
                                                       .bytes = bytes_of(S(HOTARU_VERSION)) });
-    gateways_capture(d->gateways, d->capture);
-    decoder_capture(d->decoder, d->capture);
-    d->api.capture = d->capture;
+    d->env.world = d->api.capture = d->capture;
     return d->capture != NULL;
 }
 
@@ -228,10 +226,12 @@ static bool open_doors(struct daemon *d, struct arena *boot)
     d->udp = udp_open(udp_at, (int)(d->set->number[SET_receive_mb] << 20), &why, boot);
     if (!d->udp)
         return fail(why);
-    d->gateways = gateways_make(&d->env, d->udp);
-    d->decoder  = decoder_make(&d->env, d->set, d->loop, commit, d, boot);
     if (!open_capture(d, &why, boot))
         return fail(why);
+    d->gateways = gateways_make(&d->env, d->udp);
+    gateways_capture(d->gateways, d->capture);
+    d->decoder  = decoder_make(&d->env, d->set, d->loop, commit, d, boot);
+    decoder_capture(d->decoder, d->capture);
     struct http_calls calls = api_calls(&d->api);
     d->http = http_open(http_at, &calls, d->writes, (int)d->set->number[SET_http_threads], &why, boot);
     if (!d->http)
