@@ -359,6 +359,93 @@ TEST(what_a_failed_sync_was_to_keep_is_gone_at_the_power_cut_whatever_later_sync
     EQ(disk_counts().lost_writes, 1);
 }
 
+/* Which of n writes of a byte each are there, as bits; -1 when the file is not. */
+static int kept_of(int n)
+{
+    struct str is = seen("/data/f");
+    int bits = 0;
+    for (size_t i = 0; i < is.n; i++)
+        bits |= (is.p[i] != 0) << i;
+    return str_eq(is, S("nothing")) ? -1 : bits & ((1 << n) - 1);
+}
+
+/* What may be left of three writes that nobody synced. */
+TEST(a_cut_leaves_what_its_kind_says)
+{
+    static const u32 may[CUTS] = { 1u << 7, 1u << 0, 0xFF, 1u << 0 | 1u << 1 | 1u << 3 | 1u << 7 };
+    for (enum cut how = CUT_PROCESS; how < CUTS; how++) {
+        u32 met = 0;
+        for (u64 seed = 0; seed < 100; seed++) {
+            struct file *f;
+            begin(seed);
+            EQ(disk_make(&f, "/data/f"), OK);
+            EQ(disk_sync(f), OK);
+            for (i64 i = 0; i < 3; i++)
+                EQ(disk_write(f, i, bytes_of(S("x"))), OK);
+            cut(how);
+            met |= 1u << kept_of(3);
+        }
+        EQ(met, may[how]);
+    }
+}
+
+TEST(a_write_is_torn_at_the_edge_of_a_sector)
+{
+    u64 torn = 0;
+    u32 met = 0;
+    for (u64 seed = 0; seed < 100; seed++) {
+        struct file *f;
+        u8  was[2000], is[2000];
+        i64 n = 0;
+        begin(seed);
+        memset(was, 'a', sizeof was);
+        memset(is, 'b', sizeof is);
+        EQ(disk_make(&f, "/data/f"), OK);
+        EQ(disk_write(f, 0, (struct bytes){ was, sizeof was }), OK);
+        EQ(disk_sync(f), OK);
+        EQ(disk_write(f, 100, (struct bytes){ is, 1500 }), OK);
+        cut(CUT_POWER_TEAR);
+        TRUE(disk_read(f, 0, is, sizeof is));
+        while (n < 1500 && is[100 + n] == 'b')
+            n++;
+        TRUE(n == 0 || (100 + n) % DISK_SECTOR == 0);
+        TRUE(is[99] == 'a' && is[100 + n] == 'a' && is[1999] == 'a');
+        met |= 1u << (100 + n) / DISK_SECTOR;
+        torn += disk_counts().torn;
+        EQ(disk_counts().torn + disk_counts().lost_writes, 1);
+    }
+    EQ(met, 0xF);
+    TRUE(torn > 20);
+}
+
+TEST(a_read_beyond_the_end_is_short_and_zero)
+{
+    sqlite3_vfs  *vfs = (begin(16), sqlite3_vfs_find(NULL));
+    sqlite3_file *file = arena_take(test_arena(), (size_t)vfs->szOsFile, 16);
+    char p[4] = "????";
+    STR_EQ(str_z(vfs->zName), S("box"));
+    EQ(vfs->xOpen(vfs, "/data/f", file, SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_READWRITE, NULL), SQLITE_CANTOPEN);
+    EQ(vfs->xOpen(vfs, "/data/f", file, SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL), SQLITE_OK);
+    EQ(file->pMethods->xWrite(file, "xyz", 3, 0), SQLITE_OK);
+    EQ(file->pMethods->xRead(file, p, 2, 1), SQLITE_OK);
+    EQ(file->pMethods->xRead(file, p, 4, 1), SQLITE_IOERR_SHORT_READ);
+    EQ(memcmp(p, "yz\0\0", 4), 0);
+    EQ(file->pMethods->xTruncate(file, 1), SQLITE_OK);
+    EQ(file->pMethods->xTruncate(file, 3), SQLITE_OK);
+    EQ(file->pMethods->xRead(file, p, 3, 0), SQLITE_OK);
+    EQ(memcmp(p, "x\0\0", 3), 0);
+    EQ(file->pMethods->xClose(file), SQLITE_OK);
+}
+
+TEST(sqlite_reads_the_boxs_clock)
+{
+    begin(17);
+    sqlite3 *db = open_db("");
+    box()->now.us = 90 * US_PER_S;
+    EQ(ask(db, "SELECT strftime('%s', 'now')"), sys_clock().us / US_PER_S);
+    EQ(sqlite3_close(db), SQLITE_OK);
+}
+
 TEST(a_sync_takes_its_time)
 {
     struct file *f;
@@ -392,6 +479,7 @@ TEST(a_file_written_whole_is_the_old_or_the_new_one_at_every_boundary)
                 TRUE(newer || err != OK);
                 TRUE(!newer || at >= 4);                 /* the fourth is the folder's sync: renamed before it */
                 TRUE(newer || at < 4 || how != CUT_PROCESS);
+                TRUE(!newer || at > 4 || how != CUT_POWER_LOSE);
             }
 }
 
@@ -422,11 +510,13 @@ TEST(a_lock_file_is_free_after_every_cut)
     EQ(sys_lock_file(&lock, "/data/lock", &holder, test_arena()), OK);
     EQ(sys_lock_file(&second, "/data/lock", &holder, test_arena()), ERR_CONFLICT);
     sys_unlock_file(lock);
-    EQ(sys_lock_file(&lock, "/data/lock", &holder, test_arena()), OK);
-    cut(CUT_POWER_LOSE);
-    EQ(sys_lock_file(&second, "/data/lock", &holder, test_arena()), OK);
-    sys_unlock_file(second);
-    boot_release(lock);
+    for (enum cut how = CUT_PROCESS; how < CUTS; how++) {
+        EQ(sys_lock_file(&lock, "/data/lock", &holder, test_arena()), OK);
+        cut(how);
+        EQ(sys_lock_file(&second, "/data/lock", &holder, test_arena()), OK);
+        sys_unlock_file(second);
+        boot_release(lock);
+    }
 }
 
 TEST(a_dead_box_changes_and_reads_nothing)
@@ -455,6 +545,9 @@ TEST(rot_flips_one_bit_where_it_says_and_it_stays)
 {
     struct str where, text = S("0000000000000000");
     begin(13);
+    disk_rot(NULL, &where, test_arena());
+    STR_EQ(where, S("nothing rests there"));
+    EQ(sys_file_write("/data/t.db-wal", bytes_of(text), 0600), OK);
     disk_rot(NULL, &where, test_arena());
     STR_EQ(where, S("nothing rests there"));
     EQ(sys_file_write("/data/f", bytes_of(text), 0600), OK);
