@@ -164,6 +164,23 @@ static void stranger(struct box *b)
     net_inject(from, (struct bytes){ bytes, n }, b->now);
 }
 
+/* A thief with a radio sends again what was once on the air: joins, data, of today or of the beginning. */
+static void thief(struct box *b)
+{
+    u32 frames = judge_frames();
+    for (u32 n = frames ? 1 + below(20) : 0; n > 0; n--) {
+        struct gateway *g = &b->sim.gateways[below(b->sim.gateways_n)];
+        u32 age = below(chance() < 0.5 ? MIN(frames, 200u) : frames);
+        struct bytes phy = judge_frame(frames - 1 - age);
+        struct reception r = { .n = (u8)phy.n, .dr = DR_2, .stat = 1, .hz = sim_region()->up[0].first_hz,
+                               .tmst = sim_gateway_tmst(g, b->sim.started, b->now), .rssi_dbm = -90, .snr_cb = 50,
+                               .at = mono_after(b->now, g->backhaul_us) };
+        memcpy(r.phy, phy.p, phy.n);
+        if (sim_gateway_works(g, b->now))
+            sim_door_heard(&b->sim, g, &r);
+    }
+}
+
 /* ------------------------------------------------------------------ people */
 
 static void answered(void *arg, int status, struct str body)
@@ -213,6 +230,7 @@ static const struct fault { const char *name; double per_hour; void (*happens)(s
     { "device",          20,  device_reboots },
     { "codec",           2,   codec_trouble },
     { "stranger",        120, stranger },
+    { "thief",           30,  thief },
     { "order",           120, order },
     { "look",            60,  look },
 };

@@ -24,6 +24,8 @@
 #define TRACKER_PLACE 8                 /* latitude and longitude in a tracker's payload */
 #define SILENCE_US (5 * US_PER_S)       /* so long nobody waits for an acknowledgement (R13, R16) */
 #define SOME       3
+#define ROOM_AGAIN ((i64)256 << 20)     /* a disk that was full is called so until there is plenty */
+#define QUICK_US   (300 * US_PER_MS)
 #define LOOK_US    (250 * US_PER_MS)
 
 static struct judge *the_judge;         /* one process holds one box, and a box one judge */
@@ -132,11 +134,13 @@ static void note_place(struct said *s, struct bytes payload)
     if (map_get(&j->places, s->place) != MAP_NONE)
         return;
     map_put(&j->places, s->place, 0);
-    for (int i = 0; i < 2; i++) {
-        i64 e7 = (i32)get_u32be(payload.p + 4 * i);
-        map_put(&j->places, (u64)e7, 0);
-        map_put(&j->places, (u64)((e7 + 5) / 10 * 10), 0);
+    for (u32 i = 0; i < 2; i++) {                          /* as written with seven decimals, and with six */
+        i64 e7 = (i32)get_u32be(payload.p + 4 * i), e6 = (e7 + 5) / 10 * 10;
+        map_put(&j->degrees, (u64)e7, 2 * j->fixes + i);
+        if (e6 != e7)
+            map_put(&j->degrees, (u64)e6, 2 * j->fixes + i);
     }
+    j->fixes++;
 }
 
 static void note_data(struct said *s, const struct device *d, struct bytes phy)
@@ -177,7 +181,7 @@ void judge_launched(void *box, const struct flight *f)
     if (known == MAP_NONE) {
         struct said *s = list_add(&j->said);
         known = j->said.n - 1;
-        *s = (struct said){ .phy = hash, .device = f->who, .talk = NOBODY, .fcnt = d->kept.dev_nonce };
+        *s = (struct said){ .frame = bytes_copy(&j->box->boot, phy), .phy = hash, .device = f->who, .talk = NOBODY, .fcnt = d->kept.dev_nonce };
         map_put(&j->by_phy, hash, known);
         (void)speaker_of(f->who);
         if (!joins)
@@ -187,18 +191,37 @@ void judge_launched(void *box, const struct flight *f)
     j->said.p[known].listens = listens_of(d, joins);
 }
 
+u32 judge_frames(void)
+{
+    return the_judge->said.n;
+}
+
+struct bytes judge_frame(u32 number)
+{
+    return the_judge->said.p[number].frame;
+}
+
 /* ------------------------------------------------------------------ a gateway speaks */
 
-static void note_heard(struct listener *l, u32 said, const struct json *rxpk)
+bool way_is_sound(u32 gateway)
 {
+    const struct path *p = net_path(gateway);
+    return p->loss < 0.01 && p->delay_us + p->jitter_us < 300 * US_PER_MS && !mono_before(the_judge->box->now, p->cut_until);
+}
+
+static void note_heard(u32 gateway, u32 said, const struct json *rxpk)
+{
+    const struct box *b = the_judge->box;
+    struct listener *l = listener_of(gateway);
     u64 tmst;
     double mhz;
     struct str datr = json_str(json_get(rxpk, S("datr")), &the_judge->scratch);
     if (!json_u64(&tmst, json_get(rxpk, S("tmst"))) || !json_double(&mhz, json_get(rxpk, S("freq"))) || datr.n < 4)
         return;
     u8 sf = datr.p[2] == '1' ? (u8)(10 + datr.p[3] - '0') : (u8)(datr.p[2] - '0');
+    u32 age_us = sim_gateway_tmst(&b->sim.gateways[gateway], b->sim.started, b->now) - (u32)tmst;
     l->heard[l->heard_n++ % HEARD] = (struct catch){ .said = said, .tmst = (u32)tmst, .hz = (u32)(mhz * 1e6 + 0.5), .sf = sf,
-                                                     .at = the_judge->box->now,
+                                                     .quick = age_us < QUICK_US && way_is_sound(gateway),
                                                      .listens = the_judge->said.p[said].listens };
 }
 
@@ -226,9 +249,10 @@ static bool mark_doubtful(struct listener *l, u16 token, u64 hash, bool *again)
 }
 
 /* The frames of a datagram; none of a device's: an entry all the same, for its token. */
-static void take_push(struct listener *l, struct bytes datagram)
+static void take_push(u32 gateway, struct bytes datagram)
 {
     struct judge *j = the_judge;
+    struct listener *l = listener_of(gateway);
     const struct json *doc;
     u16 token = get_u16be(datagram.p + 1);
     u64 hash  = hash_bytes(datagram);
@@ -251,16 +275,11 @@ static void take_push(struct listener *l, struct bytes datagram)
         if (p->n == FRAMES_A_PUSH)
             p = push_new(l, j->serial, hash, token, doubtful);
         p->said[p->n++] = said;
-        note_heard(l, said, rxpk);
+        note_heard(gateway, said, rxpk);
     }
 }
 
 /* ------------------------------------------------------------------ does it answer? */
-
-static bool is_sound(const struct path *p, struct mono now)
-{
-    return p->loss < 0.01 && !mono_before(now, p->cut_until) && p->delay_us + p->jitter_us < US_PER_S;
-}
 
 static void begin_waiting(void)
 {
@@ -284,7 +303,7 @@ static void waits(u32 gateway)
 {
     struct judge *j = the_judge;
     const struct box *b = j->box;
-    if (!b->alive || b->dead || !listener_of(gateway)->answered || !is_sound(net_path(gateway), b->now))
+    if (!b->alive || b->dead || !listener_of(gateway)->answered || !way_is_sound(gateway))
         return;
     if (j->waiting++ == 0)
         j->waits_since = b->now;
@@ -297,7 +316,7 @@ static void watch_answers(void)
     const struct box *b = j->box;
     const struct disk_faults *f = disk_faults();
     u64 refused = disk_counts().refused_full;
-    bool full = refused != j->refused_full || disk_used_bytes() + (1 << 20) > f->room_bytes;
+    bool full = refused != j->refused_full || disk_used_bytes() + ROOM_AGAIN > f->room_bytes;
     j->refused_full = refused;
     if (full || !b->alive || b->dead) {
         j->was_full = j->was_full || full;
@@ -326,13 +345,12 @@ static void answered(struct listener *l)
 void judge_up(u32 gateway, bool pull, struct bytes datagram)
 {
     struct judge *j = the_judge;
-    struct listener *l = listener_of(gateway);
     struct arena mark = j->scratch;
     watch_life();
     if (datagram.n < HEAD)
         return;
     if (!pull && datagram.p[3] == PUSH_DATA) {
-        take_push(l, datagram);
+        take_push(gateway, datagram);
         waits(gateway);
     }
     if (pull && datagram.p[3] == TX_ACK && datagram.n > HEAD)
@@ -390,6 +408,8 @@ static void promised_join(struct said *s)
     if (s->excused)
         return;
     s->excused = true;
+    if (mono_since(j->box->now, s->ended) > LORA_JOIN_RX1_DELAY_S * US_PER_S)
+        return;                                            /* its gateway kept it: the device has tried again since */
     if (j->box->sim.devices[s->device].odd == ODD_WRONG_KEY || store_has_device(s->device) != SEEN ||
         store_has_nonce(s->device, (u16)s->fcnt) != SEEN_NOT)
         return;
@@ -445,6 +465,7 @@ void judge_step(void)
     j->looked_at = b->now;
     watch_life();
     watch_answers();
+    j->codecs_ill = j->codecs_ill || codec_faults()->dies > 0 || codec_faults()->slow > 0 || codec_faults()->full > 0;
     if (j->whole_due && b->alive && !b->dead && mono_since(b->now, j->life_began) > US_PER_S)
         judge_whole();
     if (b->alive && !b->dead && mono_since(b->now, j->life_began) > 2 * SILENCE_US)

@@ -37,6 +37,7 @@ struct talk {
 
 /* One thing that a device said, however often: a counter of a session, or a join-request. */
 struct said {
+    struct bytes frame;
     u64 phy, plain;                     /* hashes: of the frame; of port, commands and payload in clear */
     i64 id;                             /* of its event; 0: not in the store */
     struct mono ended;                  /* its last flight */
@@ -49,7 +50,12 @@ struct said {
 /* A row of the store, in the order of ids. */
 struct row { i64 id; u64 content; struct mono seen; u32 said; u8 readings; bool lost, mute; };
 
-struct catch { u32 said, tmst, hz; u8 sf; struct mono at; struct listens listens; };
+struct catch {                          /* a frame as a gateway heard and told it; quick: at once, and by a sound way */
+    u32 said, tmst, hz;
+    u8  sf;
+    bool quick;
+    struct listens listens;
+};
 struct push  { u64 serial, hash; u32 said[FRAMES_A_PUSH]; u16 token; u8 n; bool doubtful; };
 struct asked { u64 hash; u32 tmst, airtime_us; u16 token; bool refused; };
 struct listener {                       /* a gateway */
@@ -81,7 +87,8 @@ struct judge {
     LIST(struct listener) listeners;
     LIST(struct speaker) speakers;
     struct map by_phy, by_counter, by_eui, by_devaddr, by_row_session, by_down_counter, by_down_phy, by_nonce,
-               fcnts, places, trackers;
+               fcnts, places, degrees, trackers;
+    u32 fixes;                          /* of trackers: latitude of the n-th is 2 n in `degrees`, longitude 2 n + 1 */
     u64 serial;
     struct judge_table table;
 
@@ -89,6 +96,8 @@ struct judge {
     struct db *db;
     u32  db_life;
     i64  reading_last;
+    bool codecs_ill;                    /* ever */
+    u32  next_decoded;                  /* all rows before have become what they become */
     u64  power_cuts;                    /* counted at the last whole pass */
     bool whole_due;
     u64  looks, blind;                  /* looks into the store; and those that saw nothing */
@@ -112,6 +121,7 @@ struct judge {
 };
 
 struct judge *judge_here(void);
+bool way_is_sound(u32 gateway);
 #define list_add(list) judge_grow((void **)&(list)->p, &(list)->n, &(list)->room, sizeof *(list)->p)
 void *judge_grow(void **p, u32 *n, u32 *room, size_t size);      /* room for one more, zeroed */
 struct speaker  *speaker_of(u32 device);

@@ -13,7 +13,6 @@
 #include "wire/json.h"
 
 #define NEAR_US     (20 * US_PER_S)      /* a gateway's clock further off has begun anew meanwhile */
-#define QUICK_US    (300 * US_PER_MS)
 #define LISTENS_US  (50 * US_PER_MS)
 
 struct down { struct bytes phy; u64 hash; u32 gateway, tmst, hz, airtime_us; u16 token; u8 sf; double power_dbm; bool imme; };
@@ -141,9 +140,9 @@ static void check_in_time(const struct down *d, const struct catch *h)
     if (ahead >= trip + JIT_LEAD_US || ahead < -NEAR_US || ahead > NEAR_US)
         return;
     j->table.late_downlinks++;
-    bool sound = p->loss < 0.01 && p->jitter_us <= 20 * US_PER_MS && mono_since(b->now, p->cut_until) > NEAR_US &&
+    bool sound = way_is_sound(d->gateway) && mono_since(b->now, p->cut_until) > NEAR_US &&
                  disk_faults()->sync_us < 5 * US_PER_MS && disk_faults()->sync_slow < 0.01;
-    if (sound && mono_since(h->at, s->ended) < QUICK_US && mono_since(b->now, j->life_began) > NEAR_US)
+    if (sound && h->quick && mono_since(b->now, j->life_began) > NEAR_US)
         box_broken("window", "the answer to %.*s leaves %lld ms before its time, and needs %lld ms", STR(judge_what(s)),
                    (long long)(ahead / 1000), (long long)((trip + JIT_LEAD_US) / 1000));
 }

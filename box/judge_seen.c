@@ -122,8 +122,26 @@ static bool is_place(u64 key)
     return map_get(&judge_here()->places, key) != MAP_NONE;
 }
 
+/* Numbers of a text that may be half a place; both halves of one fix make it whole: one of them alone,
+ * to ten centimetres, is now and then where something else stands. */
+struct halves { u32 of[32], n; };
+
+static bool half_completes(struct halves *h, u64 e7)
+{
+    const struct map *degrees = &judge_here()->degrees;
+    struct map_walk walk = map_walk(degrees, e7);
+    for (u32 half; (half = map_next(degrees, &walk)) != MAP_NONE;) {
+        for (u32 i = 0; i < h->n; i++)
+            if (h->of[i] == (half ^ 1))
+                return true;
+        if (h->n < COUNT(h->of))
+            h->of[h->n++] = half;
+    }
+    return false;
+}
+
 /* "36.7012345": six decimals or more, or it says nothing of a person. */
-static bool number_is_place(struct str s, size_t *at)
+static bool number_is_place(struct halves *h, struct str s, size_t *at)
 {
     i64 n = 0;
     int decimals = -1;
@@ -139,9 +157,7 @@ static bool number_is_place(struct str s, size_t *at)
             n = 0;
     }
     *at = i;
-    if (decimals < 6)
-        return false;
-    return is_place((u64)(decimals == 6 ? n * 10 : n));
+    return decimals >= 6 && half_completes(h, (u64)(decimals == 6 ? n * 10 : n));
 }
 
 static bool hex_is_place(struct str s, size_t at)
@@ -154,6 +170,7 @@ static bool hex_is_place(struct str s, size_t at)
 
 void seen_text(const char *where, struct str text)
 {
+    struct halves halves = { .n = 0 };
     bool found = false;
     if (judge_here()->places.used == 0)
         return;
@@ -164,7 +181,7 @@ void seen_text(const char *where, struct str text)
             continue;
         }
         size_t next = i;
-        found = found || number_is_place(text, &next);
+        found = found || number_is_place(&halves, text, &next);
         for (; i < next && !found; i++)
             found = hex_is_place(text, i);
         i = next;

@@ -347,20 +347,39 @@ static bool read_readings(void)
     return went(err);
 }
 
-static bool decodes_at_once(u32 device)
+/* A script's answer comes later: a row says that it is owed, and a refusal that there will be none. Only a few
+ * refusals are kept, so nothing is asked once codecs had trouble in this city. */
+static bool is_owed(const struct row *r)
 {
-    enum device_kind kind = judge_here()->box->sim.devices[device].kind;
-    return kind == KIND_RIVER || kind == KIND_WEATHER || kind == KIND_PARKING || kind == KIND_PADDY;
+    struct db_query *q = db_query(judge_here()->db, "SELECT 1 FROM intent WHERE tenant = 1 AND id = $1 AND kind = 0");
+    db_bind_i64(q, 1, r->id);
+    return has(q) != SEEN_NOT;
+}
+
+static bool is_refused(const struct row *r)
+{
+    struct db_query *q = db_query(judge_here()->db, "SELECT 1 FROM refusal WHERE tenant = 1 AND dev_eui = $1 AND "
+                                                    "word = 'DROP_CODEC' AND id > $2");
+    db_bind_i64(q, 1, eui_of(judge_here()->said.p[r->said].device));
+    db_bind_i64(q, 2, r->id);
+    return has(q) != SEEN_NOT;
 }
 
 static void compare_readings(void)
 {
     struct judge *j = judge_here();
-    for (u32 i = 0; i < j->rows.n; i++) {
+    for (; j->next_decoded < j->rows.n && (j->rows.p[j->next_decoded].readings || j->rows.p[j->next_decoded].mute); j->next_decoded++)
+        ;
+    for (u32 i = j->next_decoded; i < j->rows.n; i++) {
         struct row *r = &j->rows.p[i];
-        if (r->mute || r->lost || r->readings || r->said == NOBODY || !decodes_at_once(j->said.p[r->said].device))
+        if (r->mute || r->lost || r->readings || r->said == NOBODY)
             continue;
-        box_broken("R1", "%.*s, event %lld, has no reading", STR(judge_what(&j->said.p[r->said])), (long long)r->id);
+        enum device_kind kind = j->box->sim.devices[j->said.p[r->said].device].kind;
+        r->mute = kind == KIND_TRACKER;
+        if (r->mute || (kind == KIND_SNOW && (j->codecs_ill || is_owed(r) || is_refused(r))))
+            continue;
+        box_broken("R1", "%.*s, event %lld, became no reading%s", STR(judge_what(&j->said.p[r->said])), (long long)r->id,
+                   kind == KIND_SNOW ? ", and no script is owed an answer" : "");
         r->mute = true;
     }
 }
