@@ -37,6 +37,7 @@ suite() {
         full)      need_modules test/process && node test/process/full.mjs ;;
         clock)     need_modules test/process && node test/process/clock.mjs ;;
         net)       need_modules test/process && node test/process/net.mjs ;;
+        memory)    need_modules test/process && node test/process/memory.mjs ;;
         fuzz)      test/fuzz/run.sh "${FUZZ_SECONDS:-60}" ;;
         scenes)    build/city --scene test/scene/*.scene ;;
         city)      build/city --seeds "1-${CITIES:-250}" --hours 4 ;;
