@@ -312,8 +312,8 @@ TEST(a_request_is_routed_and_read_or_written_as_the_real_door_does_it)
 {
     box_anew();
     struct http *h = door_anew();
-    ask("GET", S("/a%20b?p=1&q=x+y%2Bz"), S(""));
-    STR_EQ(text_str(&said.log), S("route read /a b q=x y+z 200:page "));
+    ask("GET", S("/a%20b+c?p=1&q=x+y%2Bz"), S(""));
+    STR_EQ(text_str(&said.log), S("route read /a b+c q=x y+z 200:page "));
     said.log.n = 0;
     ask("POST", S("/a"), S("12345678"));
     ask("POST", S("/a"), S("123456789"));
