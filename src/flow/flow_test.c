@@ -525,6 +525,23 @@ TEST(ids_of_downlinks_rise_over_a_start_with_the_clock_set_back)
     stop(c);
 }
 
+/* A list that is imported every night must not cost memory every night. */
+TEST(the_same_table_again_takes_no_room)
+{
+    struct city *c = city_make();
+    struct import_report report;
+    u64 before = mac_numbers(c->env.mac).bytes;
+    for (int i = 0; i < 300; i++) {
+        EQ(mac_import(&c->env, 1, IMPORT_GATEWAYS, str_z(gateways_csv), false, &report, test_arena()), OK);
+        EQ(mac_import(&c->env, 1, IMPORT_DEVICES, str_z(devices_csv), false, &report, test_arena()), OK);
+        EQ(report.updated, report.rows);
+    }
+    EQ(mac_numbers(c->env.mac).bytes, before);
+    struct device_ref d;
+    TRUE(mac_device_ref(&c->env, RIVER, &d) && str_eq(d.name, S("神通川")));
+    stop(c);
+}
+
 TEST(thirty_copies_of_a_frame_are_one_event)
 {
     struct city *c = city_make();

@@ -158,6 +158,7 @@ void  touch_session(struct env *env, u32 index);
 void  mark_dirty(struct env *env, u32 device);
 struct str name_of(const struct mac *mac, u32 offset);
 u32   name_add(struct mac *mac, struct str name);
+u32   name_keep(struct mac *mac, u32 at, struct str name);        /* where it is, when it is the same name */
 struct device_ref device_ref(const struct env *env, u32 index);
 
 /* session.c */

@@ -31,6 +31,11 @@ u32 name_add(struct mac *mac, struct str name)
     return at;
 }
 
+u32 name_keep(struct mac *mac, u32 at, struct str name)
+{
+    return str_eq(name_of(mac, at), name) ? at : name_add(mac, name);
+}
+
 struct device_ref device_ref(const struct env *env, u32 index)
 {
     const struct device *d = &env->mac->devices[index];

@@ -85,7 +85,7 @@ static void load_gateway(struct mac *mac, u64 tenant, u64 eui, struct str name, 
                             : pool_at((void **)&mac->gateways, &mac->gateways_n, &mac->gateways_room, sizeof *g);
     g->eui       = eui;
     g->tenant    = (u32)tenant;
-    g->name      = name_add(mac, name);
+    g->name      = name_keep(mac, g->name, name);
     g->latitude  = (float)latitude;
     g->longitude = (float)longitude;
     g->region    = region;
@@ -412,7 +412,7 @@ u32 registry_add_device(struct env *env, const struct device_new *n)
     struct device *d = &mac->devices[index];
     d->tenant      = (u32)n->tenant;
     d->join_eui    = n->join_eui;
-    d->name        = name_add(mac, n->name);
+    d->name        = name_keep(mac, d->name, n->name);
     d->latitude_e7  = degrees_to_e7(n->latitude);
     d->longitude_e7 = degrees_to_e7(n->longitude);
     d->profile     = (u16)n->profile->number;
