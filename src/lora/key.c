@@ -118,8 +118,10 @@ static bool wrap(u8 *out, struct bytes kek, struct bytes in, int encrypt)
         die("lora: no room for a key wrap");
     EVP_CIPHER_CTX_set_flags(c, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
     int n = 0;
-    bool good = EVP_CipherInit_ex(c, cipher, NULL, kek.p, NULL, encrypt)
-        && EVP_CipherUpdate(c, out, &n, in.p, (int)in.n) && n == (int)in.n + (encrypt ? 8 : -8);
+    /* Without memory nothing is known about the key: a false "cannot be unwrapped" would refuse good frames. */
+    if (!EVP_CipherInit_ex(c, cipher, NULL, kek.p, NULL, encrypt))
+        die("lora: no room for a key wrap");
+    bool good = EVP_CipherUpdate(c, out, &n, in.p, (int)in.n) && n == (int)in.n + (encrypt ? 8 : -8);
     EVP_CIPHER_CTX_free(c);
     return good;
 }
