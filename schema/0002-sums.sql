@@ -2,8 +2,9 @@
 -- compatible from 1
 -- Rows that know when they are damaged (docs/adr/0014). `sum` is a CRC-32C over the row's other
 -- columns (src/db/sum.c); NULL: written before sums were, or by a program that knows none.
--- Not summed: tenant, schema_version, and gateway_hour, which is counted up in place.
+-- Not summed: schema_version.
 
+ALTER TABLE tenant ADD COLUMN sum BIGINT;
 ALTER TABLE mark ADD COLUMN sum BIGINT;
 ALTER TABLE token ADD COLUMN sum BIGINT;
 ALTER TABLE gateway ADD COLUMN sum BIGINT;
@@ -21,6 +22,7 @@ ALTER TABLE intent ADD COLUMN sum BIGINT;
 ALTER TABLE entity ADD COLUMN sum BIGINT;
 ALTER TABLE reading ADD COLUMN sum BIGINT;
 ALTER TABLE gateway_state ADD COLUMN sum BIGINT;
+ALTER TABLE gateway_hour ADD COLUMN sum BIGINT;
 ALTER TABLE stranger ADD COLUMN sum BIGINT;
 
 -- What a day held when it was over: rows that are lost later are missed. Each day's hash begins with

@@ -35,6 +35,7 @@ suite() {
         kills)     need_modules test/process && node test/process/crash.mjs "${KILLS:-250}" ;;
         power)     need_modules test/process && { node test/process/power.mjs --must-fail; node test/process/power.mjs "${CUTS:-250}"; } ;;
         full)      need_modules test/process && node test/process/full.mjs ;;
+        rot)       need_modules test/process && make -s build/shim/clock.so && node test/process/rot.mjs "${ROTS:-500}" ;;
         clock)     need_modules test/process && node test/process/clock.mjs ;;
         net)       need_modules test/process && node test/process/net.mjs ;;
         memory)    need_modules test/process && node test/process/memory.mjs ;;

@@ -20,11 +20,13 @@ static enum err tenant_number(u64 *out, struct db *db, struct str name)
 {
     if (name.n > 0 && (!str_is_utf8(name) || memchr(name.p, 0, name.n)))
         return ERR_NOT_FOUND;
-    struct db_query *q = db_query(db, "SELECT number FROM tenant WHERE name = $1");
+    struct db_query *q = db_query(db, "SELECT number, name, created_us, sum FROM tenant WHERE name = $1");
     if (!q)
         return ERR_IO;
     db_bind_str(q, 1, name.n ? name : S("city"));
     enum err err = db_step(q);
+    if (err == OK && !db_row_good(q, 0, 3, "tenant", 1))
+        err = ERR_NOT_FOUND;
     if (err == OK)
         *out = (u64)db_i64(q, 0);
     db_reset(q);
@@ -94,6 +96,6 @@ enum err access_token_new(struct db *writer, u64 tenant, enum right right, struc
     db_bind_str(q, 3, name);
     db_bind_i64(q, 4, right);
     db_bind_i64(q, 5, now_us);
-    db_bind_sum(q, 6);
+    db_bind_sum(q, 6, "token");
     return db_run(q);
 }

@@ -541,9 +541,9 @@ BOTH(a_gateways_last_hour_is_made_of_two_hours_of_the_clock)
     i64 hour = c->now_us / (3600 * US_PER_S);
     gateway(c, GATEWAY, "北", c->now_us);
     gateway(c, OTHER_GW, "南", 0);
-    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 100, 0, 3600000000, 0, 0)", (long long)GATEWAY, (long long)hour);
-    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 1000, 0, 0, 0, 0)", (long long)GATEWAY, (long long)hour - 1);
-    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 7000, 0, 0, 0, 0)", (long long)GATEWAY, (long long)hour - 2);
+    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 100, 0, 3600000000, 0, 0, NULL)", (long long)GATEWAY, (long long)hour);
+    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 1000, 0, 0, 0, 0, NULL)", (long long)GATEWAY, (long long)hour - 1);
+    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 7000, 0, 0, 0, 0, NULL)", (long long)GATEWAY, (long long)hour - 2);
     sql(c, "INSERT INTO stranger VALUES (1, 9, %lld, 812, '', NULL)", (long long)c->now_us);
     sql(c, "INSERT INTO stranger VALUES (1, %lld, %lld, 3, '', NULL)", (long long)GATEWAY, (long long)c->now_us);
     const struct json *page = asked(c, get_gateways), *list = json_get(page, S("gateways"));

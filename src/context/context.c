@@ -212,7 +212,7 @@ static enum err store_entity(struct env *env, const struct change *change)
     db_bind_i64(q, 5, change->id);
     db_bind_i64(q, 6, r->before_created.us ? r->before_created.us : r->received.us);
     db_bind_i64(q, 7, shown ? r->received.us : r->before_modified.us);
-    db_bind_sum(q, 8);
+    db_bind_sum(q, 8, "entity");
     return env_run(env, q);
 }
 

@@ -15,6 +15,17 @@
 #include <math.h>
 #include <stdio.h>
 
+/* Stands in the store from its first start on, if that was under a program that knows sums. */
+static bool has_mark(struct db *db)
+{
+    if (db_schema_version(db) < 2)
+        return false;
+    struct db_query *q = db_query(db, "SELECT 1 FROM mark WHERE tenant = 0 AND name = 'summed'");
+    bool has = db_step(q) == OK;
+    db_reset(q);
+    return has;
+}
+
 enum err db_open(struct db **out, struct str where, enum db_mode mode, struct str *why,
                  struct arena *arena)
 {
@@ -36,6 +47,7 @@ enum err db_open(struct db **out, struct str where, enum db_mode mode, struct st
         db_close(db);
         return err;
     }
+    db->summed = has_mark(db);
     *out = db;
     return OK;
 }
@@ -164,11 +176,11 @@ void db_bind_null(struct db_query *q, int at)
     q->db->body->bind_null(q, at);
 }
 
-void db_bind_sum(struct db_query *q, int at)
+void db_bind_sum(struct db_query *q, int at, const char *table)
 {
     check_place(q, at);
     assert(q->summed == at - 1);             /* the whole row, in the table's order */
-    q->db->body->bind_i64(q, at, (i64)q->sum);
+    q->db->body->bind_i64(q, at, (i64)crc32c(q->sum, bytes_of(str_z(table))));
 }
 
 /* Before a statement touches the database: what may have gone wrong already. */

@@ -70,11 +70,14 @@ enum db_kind db_kind(struct db_query *q, int column);    /* as it is stored, bef
  * A row's checksum stands in its column `sum` (docs/adr/0014). Writing: bind the whole row in the
  * table's order from parameter 1 on, then the sum behind it; so a row is always written whole.
  * Reading: the row's columns in the table's order, its sum behind them. A row without a sum is from
- * before there were sums, and is taken as it is.
+ * before there were sums, and is taken as it is; unless the store has the mark "summed", which says
+ * that it never had such rows: then it is damaged. The table's name is part of the sum: a page of one
+ * table that turns up in another is noticed.
  */
-void db_bind_sum(struct db_query *q, int at);
+void db_bind_sum(struct db_query *q, int at, const char *table);
 enum db_sum { DB_SUM_RIGHT, DB_SUM_NONE, DB_SUM_WRONG };
-enum db_sum db_row_sum(struct db_query *q, int from, int n);
+enum db_sum db_row_sum(struct db_query *q, int from, int n, const char *table);
+bool        db_sums_all(const struct db *db);          /* has this store a sum on every row? */
 u32         db_row_crc(struct db_query *q, int from, int n);
 /* The same for a row that is to be used: false when it is damaged, which is then noted under its
  * first `keys` columns. Such a row is left out, never shown. */
@@ -121,6 +124,9 @@ bool     db_has_room(struct db *db);
 /* For /health, /metrics and the start line: "sqlite 3.40.1", "postgres 15.6". */
 struct str db_version(struct db *db, struct arena *arena);
 bool       db_is_postgres(const struct db *db);
+i64        db_schema_version(struct db *db);              /* 0: none yet */
+/* CRC-32C over the text of the schema itself, which no row's sum covers; 0 on PostgreSQL. */
+u32        db_schema_sum(struct db *db);
 /* The last error in the database's own words, for the log; never for a client. */
 struct str db_error(struct db *db);
 

@@ -68,6 +68,7 @@ struct db {
     bool             in_transaction;
     bool             dead;                        /* the writer met ERR_IO: believe nothing more */
     enum err         doomed;                      /* the first error of the transaction */
+    bool             summed;                      /* a row without a sum is damaged */
     struct db_damage *damage;                     /* shared with other connections, or NULL */
     char             error[DB_ERROR_MAX];
     size_t           error_n;
@@ -105,6 +106,5 @@ enum err db_migrate(struct db *db, const struct migration *list, size_t n, struc
 /* A reader's question: is the schema one that this list's program can use? */
 enum err db_schema_check(struct db *db, const struct migration *list, size_t n, struct str *why,
                          struct arena *arena);
-i64      db_schema_version(struct db *db);        /* 0: none yet */
 
 #endif

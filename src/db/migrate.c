@@ -138,6 +138,19 @@ i64 db_schema_version(struct db *db)
     return ask_schema(&schema, db) ? 0 : schema.version;
 }
 
+u32 db_schema_sum(struct db *db)
+{
+    u32 crc = 0;
+    if (db_is_postgres(db))
+        return 0;
+    struct db_query *q = db_query(db, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name");
+    while (db_step(q) == OK)
+        for (int i = 0; i < 4; i++)
+            crc = db_sum_column(crc, i + 1, q, i);
+    db_reset(q);
+    return crc;
+}
+
 /* Can a program that knows `n` migrations use it? */
 static enum err judge(const struct schema *schema, size_t n, struct str *why, struct arena *arena)
 {

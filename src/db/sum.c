@@ -7,6 +7,7 @@
  *     for each column that is not NULL, in the table's order (`sum` itself is not counted):
  *     | 1        | 1    | 4 LE   | n           |
  *     | position | kind | length | the value   |      integers and doubles: 8 bytes, little-endian
+ *     and behind them the table's name
  *
  * A NULL adds nothing: a column that a later schema adds leaves the sums of older rows right.
  * What is found damaged is noted once a row, for the log, the findings and /health.
@@ -78,11 +79,14 @@ u32 db_row_crc(struct db_query *q, int from, int n)
     return crc;
 }
 
-enum db_sum db_row_sum(struct db_query *q, int from, int n)
+bool db_sums_all(const struct db *db) { return db->summed; }
+
+enum db_sum db_row_sum(struct db_query *q, int from, int n, const char *table)
 {
     if (db_is_null(q, from + n))
-        return DB_SUM_NONE;
-    return db_i64(q, from + n) == (i64)db_row_crc(q, from, n) ? DB_SUM_RIGHT : DB_SUM_WRONG;
+        return q->db->summed ? DB_SUM_WRONG : DB_SUM_NONE;
+    u32 crc = crc32c(db_row_crc(q, from, n), bytes_of(str_z(table)));
+    return db_i64(q, from + n) == (i64)crc ? DB_SUM_RIGHT : DB_SUM_WRONG;
 }
 
 /* ------------------------------------------------------------------ what was found damaged */
@@ -174,7 +178,8 @@ struct str db_key_text(struct db_query *q, int from, int n, char *room, size_t s
 bool db_row_good(struct db_query *q, int from, int n, const char *table, int keys)
 {
     char room[DB_KEY_TEXT];
-    if (db_row_sum(q, from, n) != DB_SUM_WRONG)
+    /* The other side of a LEFT JOIN, where there is no row: every row has its tenant. */
+    if (db_is_null(q, from) || db_row_sum(q, from, n, table) != DB_SUM_WRONG)
         return true;
     db_damage_note(q->db, table, db_key_text(q, from, keys, room, sizeof room));
     return false;

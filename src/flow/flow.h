@@ -30,7 +30,10 @@ void     flow_done(struct env *env);
  */
 void flow_keep_start(struct env *env, i64 keep_us);
 bool flow_keep(struct env *env, enum err *err);
+enum err flow_keep_last(struct env *env);              /* before a stop: a census of the tables that only grow */
 void flow_keep_stop(struct env *env);
+/* The i-th of the census: its mark, and the question that counts. False: there are no more. */
+bool flow_census(size_t i, const char **mark, const char **sql);
 
 /* A day's seal, made by hand: `before` is the hash of the day before, empty for the first. */
 #define SEAL_BYTES 32

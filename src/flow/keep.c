@@ -10,6 +10,9 @@
  *                          | 'u' id crc  for each uplink | 'r' id crc  for each reading )
  *     crc is the row's CRC-32C as its columns give it; numbers are little-endian, 8 bytes, crc 4.
  *
+ * Tables that only grow have no days: a census of them is taken with each seal and at the end (the marks
+ * "rows TABLE"), and fewer than that are too few.
+ *
  * Retention takes the oldest first, in portions. An event may only go when the rows behind know its
  * counter (the mark "rolled"), and the mark "cut" is committed with the first row that goes: below it
  * a chain that ends is a chain that was cut, not one that was lost.
@@ -26,6 +29,17 @@
 #define YOUNG_US     DAY_US                /* what is younger stays even on a full disk */
 #define PORTION      20                    /* a full disk: a twentieth of the time that is kept */
 
+static const struct { const char *mark, *sql; } census[] = {
+    { "rows tenant",        "SELECT COUNT(*) FROM tenant" },        { "rows token",        "SELECT COUNT(*) FROM token" },
+    { "rows gateway",       "SELECT COUNT(*) FROM gateway" },       { "rows device",       "SELECT COUNT(*) FROM device" },
+    { "rows join_state",    "SELECT COUNT(*) FROM join_state" },    { "rows dev_nonce",    "SELECT COUNT(*) FROM dev_nonce" },
+    { "rows device_state",  "SELECT COUNT(*) FROM device_state" },  { "rows subject_key",  "SELECT COUNT(*) FROM subject_key" },
+    { "rows refusal",       "SELECT COUNT(*) FROM refusal" },       { "rows downlink",     "SELECT COUNT(*) FROM downlink" },
+    { "rows entity",        "SELECT COUNT(*) FROM entity" },        { "rows stranger",     "SELECT COUNT(*) FROM stranger" },
+    { "rows gateway_state", "SELECT COUNT(*) FROM gateway_state" }, { "rows gateway_hour", "SELECT COUNT(*) FROM gateway_hour" },
+    { "rows day_seal",      "SELECT COUNT(*) FROM day_seal" },
+};
+
 struct keep {
     i64 keep_us;                           /* 0: for ever */
     i64 cut;                               /* as the mark stands in the store */
@@ -34,6 +48,7 @@ struct keep {
     u64 tenant;
     i64 day, at;                           /* of the seal under way: up to which id it has read */
     i64 uplinks, read;
+    size_t counted;                        /* tables of the census */
     EVP_MD_CTX *hash;
 };
 
@@ -43,6 +58,7 @@ void flow_keep_start(struct env *env, i64 keep_us)
     k->keep_us = keep_us;
     k->hash    = EVP_MD_CTX_new();
     k->tenant  = 1;
+    k->counted = COUNT(census);
     if (mac_mark_read(env->db, "cut", &k->cut) != OK)
         k->cut = 0;
     k->looked = k->cut_looked = mono_after(env_now(env), -LOOK_US);
@@ -140,8 +156,38 @@ static enum err write_seal(struct env *env, struct keep *k)
     db_bind_i64(q, 3, k->uplinks);
     db_bind_i64(q, 4, k->read);
     db_bind_bytes(q, 5, (struct bytes){ hash, sizeof hash });
-    db_bind_sum(q, 6);
+    db_bind_sum(q, 6, "day_seal");
     return env_run(env, q);
+}
+
+bool flow_census(size_t i, const char **mark, const char **sql)
+{
+    if (i >= COUNT(census))
+        return false;
+    *mark = census[i].mark;
+    *sql  = census[i].sql;
+    return true;
+}
+
+static enum err count_table(struct env *env, size_t i)
+{
+    struct db_query *q = db_query(env->db, census[i].sql);
+    enum err err = db_step(q);
+    i64 rows = err == OK ? db_i64(q, 0) : 0;
+    db_reset(q);
+    return err == OK ? mac_mark_write(env, census[i].mark, rows) : err;
+}
+
+enum err flow_keep_last(struct env *env)
+{
+    enum err err = OK;
+    for (size_t i = 0; i < COUNT(census) && err == OK; i++)
+        err = count_table(env, i);
+    if (err != OK && env->failed == OK)
+        env->failed = err;
+    err = flow_commit(env);
+    flow_done(env);
+    return err;
 }
 
 /* A portion of the day's rows. *n: how many. */
@@ -170,8 +216,10 @@ static enum err seal_on(struct env *env, struct keep *k)
     *(k->readings ? &k->read : &k->uplinks) += n;
     if (err != OK || n == SEAL_ROWS)
         return err;
-    if (k->readings)
+    if (k->readings) {
+        k->counted = 0;
         return write_seal(env, k);
+    }
     k->readings = true;
     k->at       = k->day * DAY_US - 1;
     return OK;
@@ -252,6 +300,8 @@ static enum err work(struct env *env, struct keep *k)
     enum err err = OK;
     if (k->sealing)
         err = seal_on(env, k);
+    else if (k->counted < COUNT(census))
+        err = count_table(env, k->counted++);
     else if (is_time(env, &k->looked, k->day ? LOOK_US : 0))
         err = begin_day(env, k);
     if (err != OK || k->keep_us == 0)
@@ -283,6 +333,6 @@ bool flow_keep(struct env *env, enum err *err)
     }
     if (*err == OK && was_sealing && !k->sealing)
         k->looked = mono_after(env_now(env), -LOOK_US);         /* perhaps the next day is over too */
-    return k->sealing || k->cutting;
+    return k->sealing || k->cutting || before.counted < COUNT(census);        /* behind the census: perhaps another day */
 }
 

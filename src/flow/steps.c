@@ -47,7 +47,7 @@ enum drop ask_codec(struct env *env, const struct uplink *u)
     db_bind_i64(q, 2, u->id);
     db_bind_i64(q, 3, 0);
     db_bind_i64(q, 4, 0);
-    db_bind_sum(q, 5);
+    db_bind_sum(q, 5, "intent");
     if (env_run(env, q) != OK)
         return DROP_STORE;
     struct intent *i = outbox_add(env, INTENT_DECODE);

@@ -18,7 +18,7 @@ enum err history_append(struct env *env, struct change *change)
     db_bind_i64(q, 6, (i64)r->device.dev_eui);
     db_bind_i64(q, 7, r->observed.us);
     db_bind_str(q, 8, change->attributes);
-    db_bind_sum(q, 9);
+    db_bind_sum(q, 9, "reading");
     return env_run(env, q);
 }
 

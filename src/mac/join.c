@@ -44,7 +44,7 @@ static enum drop take_nonce(struct env *env, const struct device *d, u16 nonce)
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, nonce);
     db_bind_i64(q, 4, env_clock(env).us);
-    db_bind_sum(q, 5);
+    db_bind_sum(q, 5, "dev_nonce");
     if (env_run(env, q) != OK)
         return DROP_STORE;
     return db_changes(env->db) > 0 ? PASS : DROP_DEVNONCE;
@@ -60,7 +60,7 @@ static enum err keep_join_nonce(struct env *env, const struct device *d)
     db_bind_i64(q, 1, d->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, d->join_nonce);
-    db_bind_sum(q, 4);
+    db_bind_sum(q, 4, "join_state");
     return env_run(env, q);
 }
 

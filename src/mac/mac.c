@@ -166,7 +166,7 @@ static enum err write_state(struct env *env, const struct device *d)
     db_bind_i64(q, 4, s ? s->id : 0);
     db_bind_i64(q, 5, s ? s->fcnt_up : -1);
     db_bind_i64(q, 6, d->battery_pct);
-    db_bind_sum(q, 7);
+    db_bind_sum(q, 7, "device_state");
     return env_run(env, q);
 }
 
@@ -179,7 +179,7 @@ enum err mac_mark_write(struct env *env, const char *name, i64 value)
     db_bind_i64(q, 1, 0);
     db_bind_str(q, 2, str_z(name));
     db_bind_i64(q, 3, value);
-    db_bind_sum(q, 4);
+    db_bind_sum(q, 4, "mark");
     return env_run(env, q);
 }
 
@@ -199,6 +199,48 @@ enum err mac_mark_read(struct db *db, const char *name, i64 *value)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+/* The hour so far, and what came since: rx_ok, rx_bad, rx_air_us, tx, tx_air_us. A damaged hour begins anew. */
+enum { HOUR_COUNTS = 5 };
+
+static enum err read_hour(struct env *env, const struct gateway *g, i64 hour, i64 count[HOUR_COUNTS])
+{
+    struct db_query *q = env_query(env, "SELECT tenant, eui, hour, rx_ok, rx_bad, rx_air_us, tx, tx_air_us, sum FROM gateway_hour "
+                                        "WHERE tenant = $1 AND eui = $2 AND hour = $3");
+    if (!q)
+        return env->failed;
+    db_bind_i64(q, 1, g->tenant);
+    db_bind_i64(q, 2, (i64)g->eui);
+    db_bind_i64(q, 3, hour);
+    enum err err = db_step(q);
+    bool good = err == OK && db_row_good(q, 0, 8, "gateway_hour", 3);
+    for (int i = 0; i < HOUR_COUNTS && good; i++)
+        count[i] += db_i64(q, 3 + i);
+    db_reset(q);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static enum err write_hour(struct env *env, const struct gateway *g)
+{
+    i64 hour = g->last_seen.us / (3600 * US_PER_S);
+    i64 count[HOUR_COUNTS] = { g->rx_ok, g->rx_bad, (i64)g->rx_air_us, g->tx, (i64)g->tx_air_us };
+    enum err err = read_hour(env, g, hour, count);
+    struct db_query *q = err == OK
+        ? env_query(env, "INSERT INTO gateway_hour (tenant, eui, hour, rx_ok, rx_bad, rx_air_us, tx, tx_air_us, sum) "
+                         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, eui, hour) DO UPDATE SET "
+                         "rx_ok = excluded.rx_ok, rx_bad = excluded.rx_bad, rx_air_us = excluded.rx_air_us, "
+                         "tx = excluded.tx, tx_air_us = excluded.tx_air_us, sum = excluded.sum")
+        : NULL;
+    if (!q)
+        return err == OK ? env->failed : (env->failed = err);
+    db_bind_i64(q, 1, g->tenant);
+    db_bind_i64(q, 2, (i64)g->eui);
+    db_bind_i64(q, 3, hour);
+    for (int i = 0; i < HOUR_COUNTS; i++)
+        db_bind_i64(q, 4 + i, count[i]);
+    db_bind_sum(q, 9, "gateway_hour");
+    return env_run(env, q);
+}
+
 static enum err write_gateway(struct env *env, struct gateway *g)
 {
     struct db_query *q = env_query(env, "INSERT INTO gateway_state (tenant, eui, last_seen_us, address, sum) "
@@ -211,25 +253,10 @@ static enum err write_gateway(struct env *env, struct gateway *g)
     db_bind_i64(q, 2, (i64)g->eui);
     db_bind_i64(q, 3, g->last_seen.us);
     db_bind_str(q, 4, str_z(g->address));
-    db_bind_sum(q, 5);
+    db_bind_sum(q, 5, "gateway_state");
     enum err err = env_run(env, q);
-    q = err == OK ? env_query(env, "INSERT INTO gateway_hour (tenant, eui, hour, rx_ok, rx_bad, rx_air_us, tx, tx_air_us) "
-                                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, eui, hour) DO UPDATE SET "
-                                   "rx_ok = gateway_hour.rx_ok + excluded.rx_ok, rx_bad = gateway_hour.rx_bad + excluded.rx_bad, "
-                                   "rx_air_us = gateway_hour.rx_air_us + excluded.rx_air_us, tx = gateway_hour.tx + excluded.tx, "
-                                   "tx_air_us = gateway_hour.tx_air_us + excluded.tx_air_us")
-                  : NULL;
-    if (!q)
-        return env->failed;
-    db_bind_i64(q, 1, g->tenant);
-    db_bind_i64(q, 2, (i64)g->eui);
-    db_bind_i64(q, 3, g->last_seen.us / (3600 * US_PER_S));
-    db_bind_i64(q, 4, g->rx_ok);
-    db_bind_i64(q, 5, g->rx_bad);
-    db_bind_i64(q, 6, (i64)g->rx_air_us);
-    db_bind_i64(q, 7, g->tx);
-    db_bind_i64(q, 8, (i64)g->tx_air_us);
-    err = env_run(env, q);
+    if (err == OK)
+        err = write_hour(env, g);
     g->rx_ok = g->rx_bad = g->tx = 0;
     g->rx_air_us = g->tx_air_us = 0;
     g->dirty = false;
@@ -249,7 +276,7 @@ static enum err write_stranger(struct env *env, struct stranger *s)
     db_bind_i64(q, 3, s->last_seen.us);
     db_bind_i64(q, 4, s->datagrams);
     db_bind_str(q, 5, str_z(s->address));
-    db_bind_sum(q, 6);
+    db_bind_sum(q, 6, "stranger");
     s->dirty = false;
     return env_run(env, q);
 }

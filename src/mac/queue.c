@@ -30,7 +30,7 @@ enum err down_put(struct env *env, const struct down_row *r)
     db_bind_i64(q, 12, r->gateway);
     db_bind_str(q, 13, r->mac);
     db_bind_str(q, 14, r->reason);
-    db_bind_sum(q, 15);
+    db_bind_sum(q, 15, "downlink");
     return env_run(env, q);
 }
 

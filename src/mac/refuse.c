@@ -42,6 +42,6 @@ void mac_refuse(struct env *env, u64 tenant, u64 dev_eui, enum drop drop, u64 ga
     db_bind_str(q, 5, str_z(drop_name(drop)));
     db_bind_i64(q, 6, (i64)gateway);
     db_bind_str(q, 7, words_sound(&env->event, detail, DETAIL_BYTES));
-    db_bind_sum(q, 8);
+    db_bind_sum(q, 8, "refusal");
     (void)env_run(env, q);
 }

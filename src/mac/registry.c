@@ -181,6 +181,29 @@ static enum err last_ids(struct env *env)
     return OK;
 }
 
+/* A program that knows no sums wrote here after us: what it changed still has our sums, which are over
+ * what was there before. Rows that can be changed count as not summed then, until they are written. */
+static enum err forget_stale_sums(struct env *env)
+{
+    static const char *const tables[] = {
+        "UPDATE device SET sum = NULL WHERE sum IS NOT NULL",        "UPDATE gateway SET sum = NULL WHERE sum IS NOT NULL",
+        "UPDATE session SET sum = NULL WHERE sum IS NOT NULL",       "UPDATE join_state SET sum = NULL WHERE sum IS NOT NULL",
+        "UPDATE device_state SET sum = NULL WHERE sum IS NOT NULL",  "UPDATE mark SET sum = NULL WHERE sum IS NOT NULL",
+        "UPDATE entity SET sum = NULL WHERE sum IS NOT NULL",        "UPDATE downlink SET sum = NULL WHERE sum IS NOT NULL",
+        "UPDATE uplink_copies SET sum = NULL WHERE sum IS NOT NULL", "UPDATE refusal SET sum = NULL WHERE sum IS NOT NULL",
+        "UPDATE gateway_state SET sum = NULL WHERE sum IS NOT NULL", "UPDATE stranger SET sum = NULL WHERE sum IS NOT NULL",
+        "UPDATE gateway_hour SET sum = NULL WHERE sum IS NOT NULL",  "DELETE FROM mark WHERE tenant = 0 AND name = 'summed'",
+    };
+    struct db_query *q = db_query(env->db, "SELECT u.sum FROM tenant t JOIN uplink u ON u.tenant = t.number AND u.id = "
+                                           "(SELECT MAX(id) FROM uplink WHERE tenant = t.number) ORDER BY u.id DESC LIMIT 1");
+    enum err err = db_step(q);
+    bool older = err == OK && db_is_null(q, 0);
+    db_reset(q);
+    for (size_t i = 0; older && i < COUNT(tables) && env->failed == OK; i++)
+        (void)env_run(env, env_query(env, tables[i]));
+    return err == OK || err == ERR_NOT_FOUND ? env->failed : err;
+}
+
 enum err mac_start(struct env *env, const struct mac_settings *settings, struct str *why)
 {
     struct mac *mac = env->mac = boot_take(sizeof *mac);
@@ -197,7 +220,9 @@ enum err mac_start(struct env *env, const struct mac_settings *settings, struct 
     mac->sweep_id   = -1;
     (void)name_add(mac, S(""));
     *why = S("the store cannot be read");
-    enum err err = registry_load(env, why);
+    enum err err = forget_stale_sums(env);
+    if (err == OK)
+        err = registry_load(env, why);
     if (err == OK && !kek_is_right(mac)) {
         *why = S("the key file does not open the keys in the store: is it the one this store was made with?");
         err  = ERR_DENIED;
@@ -353,7 +378,7 @@ enum err registry_put_gateway(struct env *env, const struct gateway_new *g)
     db_bind_str(q, 7, str_z(g->region->name));
     db_bind_i64(q, 8, g->simulated);
     db_bind_i64(q, 9, created);
-    db_bind_sum(q, 10);
+    db_bind_sum(q, 10, "gateway");
     return env_run(env, q);
 }
 
@@ -394,7 +419,7 @@ enum err registry_put_device(struct env *env, const struct device_new *n)
     bind_place(q, 9, n->longitude);
     db_bind_i64(q, 10, n->simulated);
     db_bind_i64(q, 11, created);
-    db_bind_sum(q, 12);
+    db_bind_sum(q, 12, "device");
     return env_run(env, q);
 }
 

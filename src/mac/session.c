@@ -145,7 +145,7 @@ enum err session_insert(struct env *env, const struct session *s, int state)
     db_bind_i64(q, 14, s->rx2_dr);
     db_bind_i64(q, 15, s->rx2_hz);
     db_bind_i64(q, 16, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0));
-    db_bind_sum(q, 17);
+    db_bind_sum(q, 17, "session");
     return env_run(env, q);
 }
 
@@ -273,6 +273,7 @@ static void drop_uncertain(struct env *env, i64 cut)
             continue;
         session_drop(env, d->session[0]);
         d->session[0] = MAC_NONE;
+        (void)mac_mark_write(env, "ended", env_clock(env).us);
     }
 }
 

@@ -29,8 +29,9 @@ static bool crypt(bool seal, u8 *out, const u8 key[SUBJECT_KEY], u64 dev_eui, i6
     int n;
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     terms(nonce, ad, dev_eui, id);
-    bool good = c && EVP_CipherInit_ex(c, EVP_aes_256_gcm(), NULL, key, nonce, seal) == 1 &&
-                EVP_CipherUpdate(c, NULL, &n, ad, sizeof ad) == 1;
+    if (!c || EVP_CipherInit_ex(c, EVP_aes_256_gcm(), NULL, key, nonce, seal) != 1)
+        die("mac: no room for a subject's cipher");      /* which says nothing about the payload */
+    bool good = EVP_CipherUpdate(c, NULL, &n, ad, sizeof ad) == 1;
     if (seal) {
         good = good && EVP_CipherUpdate(c, out, &n, in.p, (int)in.n) == 1 && EVP_CipherFinal_ex(c, out + n, &n) == 1 &&
                EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, TAG, out + in.n) == 1;
@@ -73,7 +74,7 @@ static enum err make_key(struct env *env, u8 key[SUBJECT_KEY], u64 tenant, u64 d
     db_bind_i64(q, 2, (i64)dev_eui);
     db_bind_bytes(q, 3, (struct bytes){ wrapped, sizeof wrapped });
     db_bind_i64(q, 4, env_clock(env).us);
-    db_bind_sum(q, 5);
+    db_bind_sum(q, 5, "subject_key");
     return env_run(env, q);
 }
 

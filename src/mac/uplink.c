@@ -193,7 +193,7 @@ static enum err insert_uplink(struct env *env, const struct uplink *u, const str
     db_bind_bytes(q, 9, open->fopts);
     db_bind_bytes(q, 10, payload);
     db_bind_bytes(q, 11, buf_bytes(&radio));
-    db_bind_sum(q, 12);
+    db_bind_sum(q, 12, "uplink");
     return env_run(env, q);
 }
 

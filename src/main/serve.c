@@ -289,6 +289,8 @@ static void write_all_behind(struct daemon *d)
     enum err err = OK;
     while (d->exit_code == 0 && flow_idle(&d->env, BEHIND_ROWS * 4, &err) > 0)
         ;
+    if (d->exit_code == 0 && err == OK)
+        err = flow_keep_last(&d->env);
     if (err != OK)                                     /* the next start rolls them forward from the events */
         store_failed(d, err);
     else if (d->exit_code == 0)
