@@ -53,7 +53,7 @@ static enum err folder_profiles(struct profile_text *out, size_t *n, struct str 
     DIR *dir = opendir(folder.p);
     if (!dir) {
         *why = str_fmt(boot, "the folder of profiles %.*s cannot be read", STR(folder));
-        return ERR_IO;
+        return ERR_INVALID;
     }
     for (struct dirent *e; (e = readdir(dir)) && *n < PROFILES_MAX;) {
         struct bytes file;

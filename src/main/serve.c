@@ -306,7 +306,7 @@ int serve(const struct settings *settings, struct arena *boot)
     enum err err = engine_open(&d->env, settings, &why, boot);
     if (err != OK) {
         (void)fail(why);
-        return 1;
+        return err == ERR_IO || err == ERR_FULL ? 75 : 1;      /* a disk may be well again a little later */
     }
     d->loop   = loop_make();
     d->timer  = loop_timer(d->loop, turn, d);

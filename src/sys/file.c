@@ -114,7 +114,9 @@ enum err sys_folder_make(const char *path)
         char was = part[i];
         part[i]  = 0;
         bool made = mkdir(part, i == n ? 0700 : 0755) == 0;
-        if (made ? !sync_folder_of(part) : errno != EEXIST)
+        if (!made && errno != EEXIST)
+            return errno == EACCES || errno == EROFS || errno == ENOTDIR ? ERR_DENIED : ERR_IO;
+        if (made && !sync_folder_of(part))
             return ERR_IO;
         part[i] = was;
     }
