@@ -635,6 +635,12 @@ TEST(what_a_failed_commit_takes_back_never_happened)
     EQ(flow_commit(&c->env), ERR_FULL);
     flow_done(&c->env);
     EQ(hear(c, phy, GATEWAY_A, 50), PASS);                              /* neither a copy nor a repetition */
+    pass(c, 300 * US_PER_MS);
+    (void)flow_tick(&c->env);                                           /* its window closes in the batch that fails */
+    c->env.failed = ERR_FULL;
+    EQ(flow_commit(&c->env), ERR_FULL);
+    flow_done(&c->env);
+    EQ(hear(c, phy, GATEWAY_A, 50), PASS);
     (void)settle(c);
     EQ(count(c, "SELECT COUNT(*) FROM uplink"), 1);
     n.dev_nonce = 7;

@@ -98,10 +98,11 @@ void window_add(struct window *w, const struct radio *radio)
 void windows_drop_batch(struct env *env)
 {
     struct mac *mac = env->mac;
-    while (mac->window_next > mac->window_open && at(mac, mac->window_next - 1)->batch == mac->batch) {
+    while (mac->window_next > mac->window_first && at(mac, mac->window_next - 1)->batch == mac->batch) {
         mac->window_next--;
         (void)map_remove(&mac->by_phy, at(mac, mac->window_next)->hash, (u32)(mac->window_next & (WINDOWS - 1)));
     }
+    mac->window_open = MIN(mac->window_open, mac->window_next);     /* some may have closed in it */
 }
 
 static bool is_event(const struct window *w)
