@@ -845,6 +845,35 @@ TEST(a_writer_that_lost_its_connection_never_believes_again)
     }
 }
 
+/* ------------------------------------------------------------------ no memory */
+
+/* How a child ends that may have `room` bytes more for SQLite, and then binds and reads a megabyte of text. */
+static int end_with_room(i64 room)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct db *db = open_with_fact(str_fmt(test_arena(), "%s/little", test_folder()));
+        char      *big = arena_take(test_arena(), 1 << 20, 1);
+        memset(big, 'x', 1 << 20);
+        close(STDERR_FILENO);
+        sqlite3_hard_heap_limit64(sqlite3_memory_used() + room);
+        struct db_query *q = db_query(db, "SELECT $1 || 'y'");
+        db_bind_str(q, 1, (struct str){ big, 1 << 20 });
+        _exit(db_step(q) == OK && db_str(q, 0).n == (1 << 20) + 1 ? 0 : 1);
+    }
+    int status;
+    TRUE(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+TEST(sqlite_without_memory_ends_with_70_and_never_with_half_a_text)
+{
+    EQ(end_with_room(64 << 10), 70);             /* the parameter cannot be copied */
+    EQ(end_with_room(1500 << 10), 70);           /* nor its answer be made */
+    EQ(end_with_room(8 << 20), 0);
+}
+
 /* ------------------------------------------------------------------ the hardest fact */
 
 /* A child commits and says so; it is killed at some instant; what it said is there. */

@@ -119,6 +119,8 @@ static void bound(struct db_query *q, int rc)
 {
     if (rc == SQLITE_TOOBIG)
         q->bad = ERR_TOO_LARGE;
+    else if (rc == SQLITE_NOMEM)
+        die("SQLite is out of memory");
     else
         assert(rc == SQLITE_OK || !stmt_of(q));
 }
@@ -188,15 +190,24 @@ static double column_double(struct db_query *q, int column)
     return sqlite3_column_double(stmt_of(q), column);
 }
 
+/* Nothing, where there is something: no memory to copy it out of its page. */
+static void check_there(struct db_query *q, const void *p)
+{
+    if (!p && sqlite3_errcode(body(q->db)->handle) == SQLITE_NOMEM)
+        die("SQLite is out of memory");
+}
+
 static struct str column_str(struct db_query *q, int column)
 {
     const char *p = (const char *)sqlite3_column_text(stmt_of(q), column);
+    check_there(q, p);
     return (struct str){ p ? p : "", (size_t)sqlite3_column_bytes(stmt_of(q), column) };
 }
 
 static struct bytes column_bytes(struct db_query *q, int column)
 {
     const u8 *p = sqlite3_column_blob(stmt_of(q), column);
+    check_there(q, p);
     return (struct bytes){ p ? p : (const u8 *)"",
                            (size_t)sqlite3_column_bytes(stmt_of(q), column) };
 }
