@@ -85,7 +85,8 @@ static void feed_number(EVP_MD_CTX *hash, u64 v, size_t bytes)
 
 void seal_begin(EVP_MD_CTX *hash, struct bytes before, u64 tenant, i64 day)
 {
-    (void)EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
+    if (!hash || !EVP_DigestInit_ex(hash, EVP_sha256(), NULL))
+        die("flow: no room for a hash");         /* a seal of nothing would say that the day was changed */
     (void)EVP_DigestUpdate(hash, before.p, before.n);
     feed_number(hash, tenant, 8);
     feed_number(hash, (u64)day, 8);
