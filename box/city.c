@@ -42,7 +42,8 @@ static void cut(struct box *b)
     static const enum cut cuts[] = { CUT_PROCESS, CUT_PROCESS, CUT_POWER_LOSE, CUT_POWER_REORDER, CUT_POWER_TEAR };
     (void)b;
     i64 down_us = chance() < 0.1 ? between_us(60, 300) : between_us(0.2, 10);
-    box_cut_at(1 + below(chance() < 0.5 ? 12 : 400), cuts[below(COUNT(cuts))], down_us);
+    enum cut kind = cuts[below(COUNT(cuts))];             /* one draw a statement: compilers order arguments as they like */
+    box_cut_at(1 + below(chance() < 0.5 ? 12 : 400), kind, down_us);
 }
 
 static void stop_in_order(struct box *b)
@@ -160,7 +161,8 @@ static void stranger(struct box *b)
         bytes[0] = 2;
         bytes[3] = (u8)(chance() < 0.5 ? 0 : 2);
     }
-    struct address from = { .family = 4, .ip = { 192, 0, 2, (u8)below(256) }, .port = (u16)(1024 + below(60000)) };
+    struct address from = { .family = 4, .ip = { 192, 0, 2, (u8)below(256) } };
+    from.port = (u16)(1024 + below(60000));
     net_inject(from, (struct bytes){ bytes, n }, b->now);
 }
 
@@ -196,8 +198,10 @@ static void order(struct box *b)
     const struct device *d = &b->sim.devices[below(b->sim.devices_n)];
     struct arena mark = b->sim.event;
     struct str path = str_fmt(&b->sim.event, "/v1/devices/%016llX/downlinks", (unsigned long long)d->kept.dev_eui);
-    struct str body = str_fmt(&b->sim.event, "{\"fport\":10,\"payload\":\"%02x\",\"confirmed\":%s,\"expires_s\":%u}", below(2),
-                              chance() < 0.3 ? "true" : "false", 60 + below(7200));
+    u32  on = below(2), expires_s = 60 + below(7200);
+    bool confirmed = chance() < 0.3;
+    struct str body = str_fmt(&b->sim.event, "{\"fport\":10,\"payload\":\"%02x\",\"confirmed\":%s,\"expires_s\":%u}", on,
+                              confirmed ? "true" : "false", expires_s);
     door_ask("POST", path, S("application/json"), bytes_of(body), answered, (void *)(uintptr_t)"a downlink");
     b->sim.event = mark;
 }
