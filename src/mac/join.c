@@ -55,8 +55,7 @@ static enum err keep_join_nonce(struct env *env, const struct device *d)
     struct db_query *q = env_query(env, "INSERT INTO join_state (tenant, dev_eui, join_nonce, sum) VALUES ($1, $2, $3, $4) "
                                         "ON CONFLICT (tenant, dev_eui) DO UPDATE SET join_nonce = excluded.join_nonce, "
                                         "sum = excluded.sum");
-    if (!q)
-        return env->failed;
+    assert(q);                                         /* take_nonce() has just written */
     db_bind_i64(q, 1, d->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
     db_bind_i64(q, 3, d->join_nonce);
@@ -89,12 +88,15 @@ static bool derive(const struct env *env, struct session *s, const struct device
     const struct mac *mac = env->mac;
     struct lora_key app = { 0 }, nwk = { 0 };
     struct lora_session_raw raw;
-    bool good = set_root(mac, &app, d->app_key) && (!s->v1_1 || set_root(mac, &nwk, d->nwk_key));
+    bool good = set_root(mac, &app, d->app_key);
     if (good) {
-        if (s->v1_1)
+        if (s->v1_1) {
+            bool opened = set_root(mac, &nwk, d->nwk_key);
+            assert(opened);                            /* it has verified the request */
             lora_derive_session_1_1(&raw, &nwk, &app, join_nonce, d->join_eui, dev_nonce);
-        else
+        } else {
             lora_derive_session(&raw, &app, join_nonce, mac->set.net_id, dev_nonce);
+        }
         wrap_session(mac, s, &raw);
         lora_wipe(&raw, sizeof raw);
     }
@@ -188,8 +190,7 @@ static bool mic_is_right(const struct env *env, const struct lora_join_request *
 static bool nonces_are_spent(struct env *env, const struct device *d)
 {
     struct db_query *q = env_query(env, "SELECT COUNT(*), MAX(nonce) FROM dev_nonce WHERE tenant = $1 AND dev_eui = $2");
-    if (!q)
-        return false;
+    assert(q);                                         /* take_nonce() has just asked */
     db_bind_i64(q, 1, d->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
     bool counts = env->profiles.list[d->profile].nonce_counts;

@@ -255,6 +255,21 @@ TEST(a_join_that_the_store_refuses_never_happened)
     rig_stop(c);
 }
 
+/* To say more of a refusal must not cost the refusal. */
+TEST(nonces_that_cannot_be_counted_are_refused_all_the_same)
+{
+    struct rig *c = rig_make();
+    struct node n = rig_node(COUNTING);
+    EQ(rig_alone(c, NULL, request(&n, 5), NOW), PASS);
+    EQ(rig_alone(c, NULL, request(&n, 9), NOW), PASS);
+    EQ(rig_alone(c, NULL, request(&n, 7), NOW), DROP_DEVNONCE);
+    rig_break_some(c, "dev_nonce", "nonce = 9");
+    EQ(rig_hear(c, NULL, request(&n, 4), NOW), DROP_DEVNONCE);
+    TRUE(rig_commit(c, NULL) != OK);
+    rig_mend(c, "dev_nonce");
+    rig_stop(c);
+}
+
 /* The row of a DevNonce stands, whatever the reader of it thought: the join alone is refused, its batch goes on. */
 TEST(a_conflict_of_nonces_costs_the_join_and_not_its_neighbours)
 {

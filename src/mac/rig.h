@@ -37,7 +37,7 @@ struct node {
 };
 
 /* How a frame reached us, where it is not by gateway A, now. */
-struct by { u64 gateway; i64 gateway_us, kept_us, tmst_us; i16 snr_cb; };
+struct by { u64 gateway; i64 gateway_us, kept_us, tmst_us; i16 snr_cb; u32 freq_hz; u8 sf; bool fsk; };
 
 static inline struct mono rig_now(void *w) { return ((struct rig *)w)->now; }
 static inline struct wall rig_clock(void *w) { return ((struct rig *)w)->clock; }
@@ -150,9 +150,10 @@ static inline enum drop rig_hear(struct rig *c, struct uplink *out, struct bytes
 {
     struct uplink scratch;
     struct frame f = { .phy = phy, .heard = c->now, .received = c->clock, .kept_us = by.kept_us,
-                       .radio = { .gateway = by.gateway ? by.gateway : GATEWAY_A, .freq_hz = 923200000, .bw_hz = 125000,
-                                  .tmst_us = (u32)(by.tmst_us ? by.tmst_us : c->now.us), .sf = 10, .rssi_dbm = -90,
-                                  .snr_cb = by.snr_cb ? by.snr_cb : 50, .gateway_us = by.gateway_us } };
+                       .radio = { .gateway = by.gateway ? by.gateway : GATEWAY_A, .gateway_us = by.gateway_us,
+                                  .freq_hz = by.freq_hz ? by.freq_hz : 923200000, .bw_hz = by.fsk ? 0 : 125000,
+                                  .bitrate = by.fsk ? 50000 : 0, .sf = by.fsk ? 0 : by.sf ? by.sf : 10, .rssi_dbm = -90,
+                                  .tmst_us = (u32)(by.tmst_us ? by.tmst_us : c->now.us), .snr_cb = by.snr_cb ? by.snr_cb : 50 } };
     if (phy.n > 0 && phy.p[0] >> 5 == MTYPE_JOIN_REQUEST)
         return mac_join(&c->env, &f);
     return mac_uplink(&c->env, out ? out : &scratch, &f);
@@ -244,6 +245,15 @@ static inline struct bytes rig_frame(const struct node *n, u32 fcnt, bool confir
     EQ(lora_frame_seal(&b, &f, &s, fcnt, (struct lora_mic_terms){ .tx_dr = 2, .tx_ch = 0 }), LORA_OK);
     return buf_bytes(&b);
 }
+/* The same with all that a frame and its MIC can say. */
+static inline struct bytes rig_seal(const struct node *n, u32 fcnt, struct lora_frame f, struct lora_mic_terms terms)
+{
+    struct buf b = buf_of(arena_take(test_arena(), 256, 1), 256);
+    struct lora_session s = rig_session(n);
+    f.devaddr = n->devaddr;
+    EQ(lora_frame_seal(&b, &f, &s, fcnt, terms), LORA_OK);
+    return buf_bytes(&b);
+}
 static inline struct bytes rig_plain(const struct node *n, u32 fcnt) { return rig_frame(n, fcnt, false, 0, S("")); }
 
 /* A frame by itself: heard, committed, its window closed and forgotten, so that nothing is a copy any more. */
@@ -269,13 +279,16 @@ static inline i64 rig_count(struct rig *c, const char *sql)
     return n;
 }
 
-/* From now on a table cannot be read: each look at a row of it is an error. */
-static inline void rig_break(struct rig *c, const char *table)
+/* From now on rows of a table of which `those` is true cannot be read: each look at one is an error. */
+static inline void rig_break_some(struct rig *c, const char *table, const char *those)
 {
     struct str sql = str_fmt(test_arena(), "ALTER TABLE %s RENAME COLUMN tenant TO away; ALTER TABLE %s ADD COLUMN tenant BIGINT "
-                                           "GENERATED ALWAYS AS (length(zeroblob(999999999 + away)))", table, table);
+                                           "GENERATED ALWAYS AS (CASE WHEN %s THEN length(zeroblob(999999999)) ELSE away END)",
+                             table, table, those);
     EQ(db_exec(c->env.db, sql.p), OK);
 }
+
+static inline void rig_break(struct rig *c, const char *table) { rig_break_some(c, table, "1"); }
 
 static inline void rig_mend(struct rig *c, const char *table)
 {

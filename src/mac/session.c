@@ -218,8 +218,8 @@ static enum err load_states(struct env *env, bool *damaged)
 {
     struct mac *mac = env->mac;
     struct db_query *q = db_query(env->db, "SELECT " STATE_ROW("") " FROM device_state");
-    enum err err = q ? OK : ERR_IO;
-    while (err == OK && (err = db_step(q)) == OK) {
+    enum err err;
+    while ((err = db_step(q)) == OK) {
         if (!state_good(q, 0)) {
             *damaged = true;
             continue;
@@ -245,8 +245,6 @@ static enum err roll_forward(struct env *env, i64 mark)
     enum err err;
     struct db_query *q = db_query(env->db, "SELECT " UPLINK_ROW("u.") " FROM tenant t JOIN uplink u ON "
                                            "u.tenant = t.number WHERE u.id > $1 ORDER BY u.tenant, u.id");
-    if (!q)
-        return ERR_IO;
     db_bind_i64(q, 1, mark);
     while ((err = db_step(q)) == OK) {
         u32 device = uplink_good(q, 0) ? map_get(&mac->by_eui, (u64)db_i64(q, 2)) : MAP_NONE;
@@ -277,6 +275,17 @@ static void drop_uncertain(struct env *env, i64 cut)
     }
 }
 
+/* A mark, or what is to be believed where it is damaged. */
+static enum err read_mark(struct env *env, const char *name, i64 *value, i64 otherwise, bool *damaged)
+{
+    enum err err = mac_mark_read(env->db, name, value);
+    if (err != ERR_INVALID)
+        return err;
+    *value   = otherwise;
+    *damaged = true;
+    return OK;
+}
+
 /*
  * How far the counters were: the rows behind, and the events younger than the mark. Where one of those
  * rows or the mark itself is damaged, all events are read instead; and where events are gone already,
@@ -284,22 +293,16 @@ static void drop_uncertain(struct env *env, i64 cut)
  */
 static enum err counters_load(struct env *env)
 {
-    bool damaged = false;
-    i64  mark = 0, cut = 0;
+    bool damaged = false, cut_damaged;
+    i64  mark, cut;
     enum err err = load_states(env, &damaged);
-    if (err == OK && (err = mac_mark_read(env->db, "rolled", &mark)) == ERR_INVALID) {
-        damaged = true;
-        err = OK;
-    }
+    if (err == OK)
+        err = read_mark(env, "cut", &cut, INT64_MAX, &cut_damaged);
+    if (err == OK)
+        err = read_mark(env, "rolled", &mark, 0, &damaged);
     if (err == OK)
         err = roll_forward(env, damaged ? 0 : mark);
-    if (err != OK || !damaged)
-        return err;
-    if ((err = mac_mark_read(env->db, "cut", &cut)) == ERR_INVALID) {
-        cut = INT64_MAX;
-        err = OK;
-    }
-    if (err == OK)
+    if (err == OK && damaged)
         drop_uncertain(env, cut);
     return err;
 }
@@ -308,8 +311,8 @@ enum err sessions_load(struct env *env)
 {
     struct mac *mac = env->mac;
     struct db_query *q = db_query(env->db, "SELECT " SESSION_ROW("") " FROM session");
-    enum err err = q ? OK : ERR_IO;
-    while (err == OK && (err = db_step(q)) == OK) {
+    enum err err;
+    while ((err = db_step(q)) == OK) {
         u32 device = session_good(q, 0) ? map_get(&mac->by_eui, (u64)db_i64(q, 1)) : MAP_NONE;
         if (device == MAP_NONE)
             continue;                          /* damaged: the device has to join again, its keys are believed by nobody */

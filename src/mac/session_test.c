@@ -313,3 +313,103 @@ TEST(a_start_that_cannot_read_its_counters_fails)
     }
     rig_forget(&n), rig_stop(c);
 }
+
+/* ------------------------------------------------------------------ damage (docs/adr/0014) */
+
+static void bend(struct rig *c, const char *sql) { EQ(db_exec(c->env.db, sql), OK); }
+
+/* A state row or the mark is damaged: all events are read. Where retention has taken some of them, a session ends
+ * whose row is gone; one that began after the cut is known by what is left. */
+TEST(a_session_ends_when_neither_row_nor_events_say_how_far_it_was)
+{
+    struct { const char *bend; bool cut_before, lives; } facts[] = {
+        { "UPDATE device_state SET battery_pct = 5", true, true },          /* the cut was before the join */
+        { "UPDATE device_state SET battery_pct = 5", false, false },
+        { "UPDATE mark SET value = value + 1 WHERE name = 'rolled'", false, true },      /* the row says it */
+        { "UPDATE mark SET value = value + 1 WHERE name = 'cut'", false, true },         /* and nobody asks */
+        { "UPDATE device_state SET battery_pct = 5; UPDATE mark SET value = 1 WHERE name = 'cut'", true, false },
+        { "UPDATE uplink SET payload = x'00' WHERE fcnt = 3", false, true },             /* a damaged event says nothing */
+    };
+    struct rig *c = rig_make();
+    for (u32 i = 0; i < COUNT(facts); i++) {
+        struct node n = rig_node(RIVER), waits = rig_node(COUNTING);
+        n.dev_nonce = waits.dev_nonce = (u16)i;
+        i64 before = c->clock.us;
+        rig_join(c, &n);
+        rig_join(c, &waits);                                                /* pending: it has no row to lose */
+        for (int k = 0; k < 3; k++)
+            EQ(next(c, &n), PASS);
+        while (mac_flush(&c->env, 100) > 0)
+            EQ(rig_commit(c, NULL), OK);
+        EQ(mac_mark_write(&c->env, "cut", facts[i].cut_before ? before : c->clock.us), OK);
+        EQ(rig_commit(c, NULL), OK);
+        EQ(next(c, &n), PASS);                                              /* behind the mark */
+        bend(c, facts[i].bend);
+        rig_crash(c);
+        enum drop drop = next(c, &n);
+        if (drop != (facts[i].lives ? PASS : DROP_UNKNOWN_DEVADDR))
+            test_fail(__FILE__, __LINE__, "fact %u: %s", i, drop_name(drop));
+        EQ(next(c, &waits), PASS);
+        while (mac_flush(&c->env, 100) > 0)
+            EQ(rig_commit(c, NULL), OK);
+        rig_forget(&n), rig_forget(&waits);
+    }
+    rig_stop(c);
+}
+
+TEST(a_session_row_of_odd_keys_is_read_and_verifies_nothing)
+{
+    struct rig *c = rig_make();
+    struct node n = rig_node(RIVER);
+    rig_join(c, &n);
+    EQ(next(c, &n), PASS);
+    bend(c, "UPDATE session SET app_s_key = x'0102', sum = NULL");
+    rig_crash(c);
+    EQ(next(c, &n), DROP_BAD_MIC);
+    rig_forget(&n), rig_stop(c);
+}
+
+/* What the device is known to do is in the row, each of it by itself. */
+TEST(a_session_is_read_as_it_was_written)
+{
+    struct rig *c = rig_make();
+    struct node n = rig_node(RIVER);
+    rig_join(c, &n);
+    EQ(next(c, &n), PASS);
+    for (int bits = 0; bits < 8; bits++) {
+        u32 index = c->env.mac->devices[index_of(c, RIVER)].session[0];
+        struct session *s = &c->env.mac->sessions[index];
+        s->dwell_up = bits & 1, s->dwell_down = bits & 2, s->dwell_known = bits & 4;
+        s->rx1_delay_s = (u8)(bits + 1), s->rx1_dr_offset = (u8)bits, s->rx2_dr = 3, s->rx2_hz = 923400000;
+        EQ(session_save(&c->env, index), OK);
+        EQ(rig_commit(c, NULL), OK);
+        rig_crash(c);
+        s = rig_current(c, RIVER, 0);
+        TRUE(s->dwell_up == ((bits & 1) > 0) && s->dwell_down == ((bits & 2) > 0) && s->dwell_known == ((bits & 4) > 0));
+        EQ(s->rx1_delay_s, bits + 1);
+        EQ(s->rx1_dr_offset, bits);
+        EQ(s->rx2_dr, 3);
+        EQ(s->rx2_hz, 923400000);
+    }
+    rig_forget(&n), rig_stop(c);
+}
+
+/* In a batch that is lost already nothing is written, and what memory did is taken back with it. */
+TEST(sessions_of_a_lost_batch_are_as_they_were)
+{
+    struct rig *c = rig_make();
+    struct node n = rig_node(RIVER);
+    rig_join(c, &n);
+    EQ(next(c, &n), PASS);
+    u32 index = c->env.mac->devices[index_of(c, RIVER)].session[0];
+    c->env.failed = ERR_FULL;
+    touch_device(&c->env, index_of(c, RIVER));
+    EQ(session_save(&c->env, index), ERR_FULL);
+    session_drop(&c->env, index);
+    c->env.mac->devices[index_of(c, RIVER)].session[0] = MAC_NONE;
+    EQ(rig_hear(c, NULL, rig_plain(&n, 1), NOW), DROP_UNKNOWN_DEVADDR);
+    EQ(rig_commit(c, NULL), ERR_FULL);
+    n.fcnt = 1;
+    EQ(next(c, &n), PASS);
+    rig_forget(&n), rig_stop(c);
+}

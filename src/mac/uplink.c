@@ -19,7 +19,8 @@ static enum drop drop_of(enum lora_err err)
         [LORA_BAD_MTYPE]       = DROP_MTYPE,
         [LORA_FOPTS_AND_PORT0] = DROP_MAC_TWICE,
     };
-    return drops[err] ? drops[err] : DROP_TRUNCATED;
+    assert(drops[err] != PASS);                        /* a data frame can be wrong in these ways alone */
+    return drops[err];
 }
 
 static enum drop shape(struct lora_frame *f, struct bytes phy)
@@ -165,20 +166,34 @@ static bool is_sent_again(const struct window *w, const struct radio *radio)
     return false;
 }
 
-static enum err insert_uplink(struct env *env, const struct uplink *u, const struct device *d, const struct lora_frame *open,
-                              i64 session_id)
+/* A person's payload is stored under a key of its own; one that is damaged costs that person's frames alone. */
+static enum drop seal_personal(struct env *env, struct bytes *payload, const struct uplink *u)
+{
+    enum err err = subject_seal(env, payload, u->device.tenant, u->device.dev_eui, u->id, *payload);
+    if (err == OK)
+        return PASS;
+    if (err == ERR_DENIED)
+        return DROP_KEY;
+    if (env->failed == OK)
+        env->failed = err;
+    return DROP_STORE;
+}
+
+static enum drop insert_uplink(struct env *env, const struct uplink *u, const struct device *d, const struct lora_frame *open,
+                               i64 session_id)
 {
     u8 room[MAC_RADIO_BYTES];
     struct buf   radio   = BUF(room);
     struct bytes payload = open->payload;
-    bool personal = u->device.profile->personal.n > 0;
+    bool personal  = u->device.profile->personal.n > 0;
+    enum drop drop = personal ? seal_personal(env, &payload, u) : PASS;
     struct db_query *q;
-    if (personal && subject_seal(env, &payload, d->tenant, d->dev_eui, u->id, payload) != OK)
-        return env->failed = ERR_IO;
+    if (drop != PASS)
+        return drop;
     q = env_query(env, "INSERT INTO uplink (tenant, id, dev_eui, session, fcnt, prev, received_us, flags, fopts, payload, "
                        "radio, sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
     if (!q)
-        return env->failed;
+        return DROP_STORE;
     radio_write(&radio, &u->radio);
     db_bind_i64(q, 1, d->tenant);
     db_bind_i64(q, 2, u->id);
@@ -194,7 +209,7 @@ static enum err insert_uplink(struct env *env, const struct uplink *u, const str
     db_bind_bytes(q, 10, payload);
     db_bind_bytes(q, 11, buf_bytes(&radio));
     db_bind_sum(q, 12, "uplink");
-    return env_run(env, q);
+    return env_run(env, q) == OK ? PASS : DROP_STORE;
 }
 
 /* What the device says and asks in MAC commands. Unknown ones end the list: their length is not known. */
@@ -284,8 +299,9 @@ static enum drop accept(struct env *env, struct uplink *out, const struct found 
                             .payload   = f->fport > 0 ? open.payload : (struct bytes){ room, 0 },
                             .received  = late ? own_time(s, frame) : frame->received,
                             .radio     = frame->radio };
-    if (insert_uplink(env, out, &env->mac->devices[device], &open, session_id) != OK)
-        return DROP_STORE;
+    enum drop drop = insert_uplink(env, out, &env->mac->devices[device], &open, session_id);
+    if (drop != PASS)
+        return drop;
     accept_counters(env, hit, out->id);
     struct window *w = open_window(env, hit, f, frame, out);
     env->counted[COUNT_UPLINKS]++;
@@ -314,8 +330,8 @@ enum drop mac_uplink(struct env *env, struct uplink *out, const struct frame *fr
     }
     drop = find_session(env, &hit, &f, frame);
     if (drop == PASS)
-        return accept(env, out, &hit, &f, frame);
-    if (drop == DROP_STORE)
+        drop = accept(env, out, &hit, &f, frame);
+    if (drop == PASS || drop == DROP_STORE)
         return drop;
     if (drop == DROP_REPEATED)
         answer_again(env, &hit, &f, frame);
