@@ -71,12 +71,12 @@ fi
 
 targets=${only:-$(cd test/fuzz && ls ./*.c | sed 's,^\./,,; s,\.c$,,' | grep -v '^replay$')}
 programs=$(for t in $targets; do echo "$work/fuzz-$t"; done)
+mkdir -p "$work"
 # shellcheck disable=SC2086
 if ! make -s -k -j2 V="$work" CC="$clang" CFLAGS="-O1 -g" \
-    SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" $programs > "$work.log" 2>&1; then
-    tail -n 20 "$work.log"
+    SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" $programs > "$work/build.log" 2>&1; then
+    grep -a -A4 error: "$work/build.log" | head -n 30
 fi
-mkdir -p "$work"
 rm -f "$work/"*.good
 folder=$(mktemp -d /dev/shm/hotaru-fuzz.XXXXXX 2> /dev/null || mktemp -d) && export folder
 trap 'rm -rf "$folder"' EXIT
