@@ -213,6 +213,7 @@ u64 hash_bytes(struct bytes b);
 struct map { u64 *keys; u32 *values; u32 room, used, dead; };
 #define MAP_NONE UINT32_MAX
 void map_put(struct map *m, u64 key, u32 value);          /* value must not be MAP_NONE - 1 .. MAP_NONE */
+void map_reserve(struct map *m, u32 n);                   /* so many more are put without growing in between */
 u32  map_get(const struct map *m, u64 key);               /* the first, or MAP_NONE */
 bool map_remove(struct map *m, u64 key, u32 value);       /* that pair */
 struct map_walk { u64 key; u32 at; };

@@ -118,6 +118,22 @@ TEST(an_arena_forgets_and_gives_zeroed_room_again)
 }
 
 /* RFC 3720, appendix B.4: the register's bytes as they are sent, here as a number. */
+TEST(a_map_that_was_told_how_many_come_grows_no_more)
+{
+    struct map m = { 0 };
+    for (u32 i = 0; i < 50; i++)
+        map_put(&m, i, i);
+    map_reserve(&m, 5000);
+    u32 room = m.room;
+    map_reserve(&m, 1);                                /* it has that room already */
+    for (u32 i = 50; i < 5050; i++)
+        map_put(&m, i, i);
+    EQ(m.room, room);
+    for (u32 i = 0; i < 5050; i++)
+        EQ(map_get(&m, i), i);
+    boot_release(m.keys), boot_release(m.values);
+}
+
 TEST(crc32c_is_that_of_the_standard_by_either_way)
 {
     u8 block[32], up[32];

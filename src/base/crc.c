@@ -29,6 +29,10 @@ __attribute__((target("sse4.2"))) static u32 by_instruction(u32 crc, struct byte
     for (; b.n >= 8; b.p += 8, b.n -= 8)
         wide = __builtin_ia32_crc32di(wide, get_u64le(b.p));
     u32 narrow = (u32)wide;
+    if (b.n >= 4) {
+        narrow = __builtin_ia32_crc32si(narrow, get_u32le(b.p));
+        b.p += 4, b.n -= 4;
+    }
     for (; b.n > 0; b.p++, b.n--)
         narrow = __builtin_ia32_crc32qi(narrow, *b.p);
     return ~narrow;

@@ -58,6 +58,15 @@ void map_put(struct map *m, u64 key, u32 value)
     place(m, key, value);
 }
 
+void map_reserve(struct map *m, u32 n)
+{
+    u32 room = MAX(m->room, 64u);
+    while (((u64)m->used + m->dead + n) * 4 > (u64)room * 3)
+        room *= 2;
+    if (room > m->room)
+        rebuild(m, room);
+}
+
 struct map_walk map_walk(const struct map *m, u64 key)
 {
     return (struct map_walk){ key, m->room ? (u32)hash_u64(key) & (m->room - 1) : 0 };

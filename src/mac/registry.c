@@ -58,7 +58,6 @@ static enum err load_device(struct env *env, struct db_query *q, struct str *why
                           .batch       = mac->batch };
     d->has_nwk_key = copy_wrapped(d->nwk_key, db_bytes(q, 6));
     (void)copy_wrapped(d->app_key, db_bytes(q, 5));
-    map_put(&mac->by_eui, d->dev_eui, (u32)(d - mac->devices));
     return OK;
 }
 
@@ -73,6 +72,9 @@ static enum err load_devices(struct env *env, struct str *why)
         err = load_device(env, q, why);
     if (q)
         db_reset(q);
+    map_reserve(&env->mac->by_eui, env->mac->devices_n);
+    for (u32 i = 0; i < env->mac->devices_n; i++)
+        map_put(&env->mac->by_eui, env->mac->devices[i].dev_eui, i);
     return err == ERR_NOT_FOUND ? OK : err;
 }
 

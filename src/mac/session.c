@@ -6,6 +6,8 @@
  */
 #include "mac/inside.h"
 
+#define NEAR 4                        /* devices in between that have no row */
+
 bool wrap_key(const struct mac *mac, u8 out[WRAPPED], const u8 raw[16])
 {
     return lora_key_wrap(out, (struct bytes){ mac->kek, mac->kek_n }, (struct bytes){ raw, 16 });
@@ -185,7 +187,7 @@ enum err session_reserve(struct env *env, u32 index)
 
 /* ------------------------------------------------------------------ at start */
 
-static void read_session(struct mac *mac, struct session *s, u32 device, struct db_query *q)
+static void read_session(struct session *s, u32 device, struct db_query *q)
 {
     static const int columns[SESSION_KEYS] = { 5, 6, 7, 8 };
     i64 dwell = db_i64(q, 15);
@@ -211,7 +213,16 @@ static void read_session(struct mac *mac, struct session *s, u32 device, struct 
         if (wrapped.n == WRAPPED)
             memcpy(s->keys[i], wrapped.p, WRAPPED);
     }
-    map_put(&mac->by_devaddr, s->devaddr, (u32)(s - mac->sessions));
+}
+
+/* Rows come in the order in which the devices were read (SQLite; another database may have its own), so
+ * the next one is the last one's or stands close behind it: no look into a map for each of a million. */
+static u32 device_from(const struct mac *mac, u32 last, u64 dev_eui)
+{
+    for (u32 i = last; i < mac->devices_n && i < last + NEAR; i++)
+        if (mac->devices[i].dev_eui == dev_eui)
+            return i;
+    return map_get(&mac->by_eui, dev_eui);
 }
 
 static enum err load_states(struct env *env, bool *damaged)
@@ -219,15 +230,16 @@ static enum err load_states(struct env *env, bool *damaged)
     struct mac *mac = env->mac;
     struct db_query *q = db_query(env->db, "SELECT " STATE_ROW("") " FROM device_state");
     enum err err;
+    u32 last = 0;
     while ((err = db_step(q)) == OK) {
         if (!state_good(q, 0)) {
             *damaged = true;
             continue;
         }
-        u32 device = map_get(&mac->by_eui, (u64)db_i64(q, 1));
+        u32 device = device_from(mac, last, (u64)db_i64(q, 1));
         if (device == MAP_NONE)
             continue;
-        struct device *d = &mac->devices[device];
+        struct device *d = &mac->devices[last = device];
         d->state_known   = true;
         d->last_uplink   = db_i64(q, 2);
         d->battery_pct   = (i8)db_i64(q, 5);
@@ -312,13 +324,17 @@ enum err sessions_load(struct env *env)
     struct mac *mac = env->mac;
     struct db_query *q = db_query(env->db, "SELECT " SESSION_ROW("") " FROM session");
     enum err err;
+    u32 last = 0;
     while ((err = db_step(q)) == OK) {
-        u32 device = session_good(q, 0) ? map_get(&mac->by_eui, (u64)db_i64(q, 1)) : MAP_NONE;
+        u32 device = session_good(q, 0) ? device_from(mac, last, (u64)db_i64(q, 1)) : MAP_NONE;
         if (device == MAP_NONE)
             continue;                          /* damaged: the device has to join again, its keys are believed by nobody */
         struct session *s = pool_at((void **)&mac->sessions, &mac->sessions_n, &mac->sessions_room, sizeof *s);
-        read_session(mac, s, device, q);
-        mac->devices[device].session[db_i64(q, 3) == 1 ? 0 : 1] = (u32)(s - mac->sessions);
+        read_session(s, device, q);
+        mac->devices[last = device].session[db_i64(q, 3) == 1 ? 0 : 1] = (u32)(s - mac->sessions);
     }
+    map_reserve(&mac->by_devaddr, mac->sessions_n);
+    for (u32 i = 0; i < mac->sessions_n; i++)
+        map_put(&mac->by_devaddr, mac->sessions[i].devaddr, i);
     return err == ERR_NOT_FOUND ? counters_load(env) : err;
 }
