@@ -289,6 +289,7 @@ static const struct { const char *word, *ja; } refusals_ja[] = {
     { "DROP_CODEC",           "値の読み取りに失敗しました" },
     { "DROP_CODEC_PORT",      "このポートの読み取り方がありません" },
     { "DROP_TOO_LONG",        "LoRaWAN の電文より長すぎます" },
+    { "DROP_SPENT",           "下り番号を使い切ったため送信できません。機器の再参加が必要です" },
     { "DROP_NO_ROOM",         "答えられるゲートウェイがありません" },
 };
 

@@ -49,6 +49,7 @@
     X(DROP_REPEATED,          "counter already seen")                                                   \
     X(DROP_FCNT_GAP,          "counter further ahead than MaxFCntGap")                                  \
     X(DROP_KEY,               "stored key cannot be unwrapped: is the key file the right one?")         \
+    X(DROP_SPENT,             "nothing is sent: the session's downlink counters are spent; the device has to join again") \
     X(DROP_NO_ROOM,           "a table of the server is full")                                          \
     X(DROP_STORE,             "the store refused it; nothing was acknowledged")                         \
     X(DROP_CODEC,             "payload codec failed")                                                   \

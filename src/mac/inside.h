@@ -8,6 +8,7 @@
 
 #define WRAPPED 24                    /* a 16-byte key under RFC 3394 */
 #define JOIN_NONCE_MAX 0xFFFFFF       /* 24 bits; after the last one a device has joined for the last time */
+#define DOWN_SPENT (UINT32_MAX - 2 * DOWN_AHEAD)   /* from here on nothing is sent: the device has to join again */
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
 #define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */
@@ -200,6 +201,7 @@ struct down_row {
 };
 enum err down_put(struct env *env, const struct down_row *row);
 bool down_find(struct env *env, struct down_row *out, u64 tenant, u64 dev_eui, i64 id);      /* in the batch's arena */
+bool down_read(struct down_row *out, struct db_query *q, struct arena *arena);     /* false: damaged */
 bool down_oldest(struct env *env, struct down_row *out, u64 tenant, u64 dev_eui);
 enum err down_insert(struct env *env, const struct device *d, enum down_kind kind, i64 id, enum down_state state,
                      bool confirmed, int fport, struct bytes payload, i64 expires_us, i64 fcnt, u64 gateway,

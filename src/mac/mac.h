@@ -14,6 +14,7 @@
  *   answer.c    what goes back when it closes: RX1/RX2, gateway choice, counters reserved ahead
  *   queue.c     application downlinks and what became of them
  *   refuse.c    the last refusals of a device, in words
+ *   restore.c   what a store from a backup must forget
  *   subject.c   personal devices: payloads encrypted under a key of their own
  *   radio.c     how a frame was heard, as bytes
  *
@@ -84,6 +85,11 @@ struct import_report { u32 rows, created, updated, errors; struct import_error *
 /* All or nothing. Errors by line and column (at most 100 kept). ERR_INVALID with errors; a store error. */
 enum err mac_import(struct env *env, u64 tenant, enum import_kind kind, struct str csv, bool dry_run,
                     struct import_report *report, struct arena *arena);
+/* A store that comes from a backup, before its first start: counters jump over all that may have been used
+ * since taken_us, what waited to be sent is given up; or all sessions end. In batches of its own. */
+struct restored { i64 jump; bool spent; u64 sessions, downlinks; };
+enum err mac_restored(struct env *env, i64 taken_us, bool end_sessions, struct restored *out);
+
 /* Benches: a million devices with ready sessions, without CSV. */
 enum err mac_bench_device(struct env *env, u64 dev_eui, u32 devaddr, const u8 nwk_s_key[16], const u8 app_s_key[16],
                           const struct profile *profile);

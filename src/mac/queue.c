@@ -35,7 +35,7 @@ enum err down_put(struct env *env, const struct down_row *r)
 }
 
 /* False: damaged. What may have been sent is not sent again on the word of a broken row. */
-static bool down_read(struct down_row *out, struct db_query *q, struct arena *arena)
+bool down_read(struct down_row *out, struct db_query *q, struct arena *arena)
 {
     *out = (struct down_row){ .tenant     = db_i64(q, 0),
                               .dev_eui    = db_i64(q, 1),

@@ -388,7 +388,6 @@ void fsck_store(struct fsck_report *out, struct str where, FILE *words, FILE *ro
         out->unreadable = true;
         return;
     }
-    log_set_level(LOG_NOTHING);                /* what is found is said here, not logged as well */
     check_pages(&f);
     bool whole = check_schema(&f);
     for (size_t i = 0; i < COUNT(tables) && whole; i++)
@@ -399,7 +398,6 @@ void fsck_store(struct fsck_report *out, struct str where, FILE *words, FILE *ro
         check_census(&f);
         check_seals(&f);
     }
-    log_set_level(LOG_INFO);
     db_close(f.db);
 }
 
@@ -414,6 +412,7 @@ int verb_fsck(struct verb_call *call)
         (void)fprintf(stderr, "hotaru: %.*s\n", STR(why.n ? why : S("fsck [--data DIR] [--dump]")));
         return 2;
     }
+    log_set_level(LOG_NOTHING);                /* what is found is said here, not logged as well */
     fsck_store(&report, s.text[SET_store].n ? s.text[SET_store] : s.text[SET_data], dump ? stderr : stdout,
                dump ? stdout : NULL, call->boot);
     FILE *out = dump ? stderr : stdout;
