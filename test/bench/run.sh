@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # B1: unique durable uplinks a second and core, three copies each.   B2: first copy -> subscriber.   Memory a device.
+# R16: from SIGKILL at the height of the load to the next PUSH_ACK (recovery.mjs).
 # Ratios side by side in one run; one line is appended to test/bench/history.tsv. Nothing else may run meanwhile.
 cd "$(dirname "$0")/../.." || exit 2
 devices=${DEVICES:-1000000} runs=${RUNS:-5} seconds=${SECONDS_EACH:-10} rate=${RATE:-10000}
@@ -52,6 +53,7 @@ load() {  # name profile devices: fills, runs, prints uplinks/core-second and la
 }
 
 load B1 frames-only "$devices"
+node test/bench/recovery.mjs "$folder/B1" "$devices" "$rate" "$runs" "$fcnt"
 rate=${RATE_B1B:-5000}
 load B1b hotaru-bench "$((devices / 10))"
 printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$(git rev-parse --short HEAD 2>/dev/null)" "$devices" "$B1_rate" "$B1_p99" "$B1b_rate" "$B1b_p99" >> test/bench/history.tsv
