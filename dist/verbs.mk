@@ -38,7 +38,7 @@ loops:                           ## kills, full disks, fuzzers for a bounded tim
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru build/city
-	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} CUTS=$${CUTS:-1000} test/run.sh city same kills power full fuzz
+	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} CUTS=$${CUTS:-1000} test/run.sh city same kills power full rot clock net memory soak fuzz
 
 city:                            ## the simulated city: all scenes, then seeds; SCENE=x, or SEED=n [HOURS=h]: that one again, with its log
 	@dist/setup.sh run
@@ -46,8 +46,11 @@ city:                            ## the simulated city: all scenes, then seeds; 
 	@$(MAKE) $(JOBS) -s build/city
 	@test/scene/city.sh "$(SCENE)" "$(SEED)" "$(HOURS)"
 
-long:                            ## the loops ten times over
-	@KILLS=10000 CUTS=10000 FUZZ_SECONDS=600 $(MAKE) --no-print-directory loops
+long:                            ## ten times the kills and cuts, longer fuzzers, an hour's soak: about two hours
+	@dist/setup.sh test check
+	@$(MAKE) $(JOBS) -s portal
+	@$(MAKE) $(JOBS) -s build/hotaru build/city
+	@test/long.sh
 
 bench:                           ## uplinks/s/core, first copy to subscriber, memory a device
 	@dist/setup.sh test

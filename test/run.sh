@@ -39,6 +39,7 @@ suite() {
         clock)     need_modules test/process && node test/process/clock.mjs ;;
         net)       need_modules test/process && node test/process/net.mjs ;;
         memory)    need_modules test/process && node test/process/memory.mjs ;;
+        soak)      need_modules test/process && node test/process/soak.mjs "${SOAK:-2}" ;;
         fuzz)      test/fuzz/run.sh "${FUZZ_SECONDS:-60}" ;;
         scenes)    build/city --scene test/scene/*.scene ;;
         city)      build/city --seeds "1-${CITIES:-250}" --hours 4 ;;
