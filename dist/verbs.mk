@@ -22,7 +22,7 @@ run:                             ## install what is missing, build, run the demo
 test:                            ## install what tests need, build, run all tests; T=word: the unit tests with that word
 	@dist/setup.sh test
 	@$(MAKE) $(JOBS) -s portal
-	@$(MAKE) $(JOBS) -s build/hotaru build/unit build/city build/replay
+	@$(MAKE) $(JOBS) -s build/hotaru build/unit build/city build/replay build/replay-scene
 ifeq ($(T),)
 	@test/run.sh portal unit replay box scenes peer badinput crash browser
 else

@@ -27,7 +27,7 @@ suite() {
         portal)    (cd portal && node --test 2>&1 | awk '/^not ok|^# fail|failing/{print} /^# pass/{p=$3} /^# fail/{f=$3} END{print p+0 " passed, " f+0 " failed"}') ;;
         unit)      with_postgres build/unit ;;
         box)       make -s -j2 build/boxtest && build/boxtest ;;
-        replay)    build/replay ;;
+        replay)    build/replay && build/replay-scene ;;
         peer)      need_modules test/process && node test/process/peer.mjs ;;
         badinput)  need_modules test/process && node test/process/badinput.mjs ;;
         crash)     need_modules test/process && node test/process/crash.mjs 25 ;;
@@ -45,8 +45,8 @@ suite() {
         city)      build/city --seeds "1-${CITIES:-250}" --hours 4 ;;
         same)      test/scene/same.sh ;;
         house)     step floors dist/floors.sh; step faces make -s faces; step "gcc -Werror" make -s -j2 build/hotaru build/unit ;;
-        sanitized) step "clang -Werror, ASan, UBSan" make -s -j2 V=build-san CC=clang CFLAGS="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" build-san/hotaru build-san/unit build-san/replay
-                   with_postgres build-san/unit && build-san/replay ;;
+        sanitized) step "clang -Werror, ASan, UBSan" make -s -j2 V=build-san CC=clang CFLAGS="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" build-san/hotaru build-san/unit build-san/replay build-san/replay-scene
+                   with_postgres build-san/unit && build-san/replay && build-san/replay-scene ;;
         cover)     step "coverage build" make -s -j2 V=build-cov CFLAGS="-O0 -g --coverage" build-cov/hotaru build-cov/unit
                    with_postgres build-cov/unit > /dev/null
                    gcovr -r . --object-directory build-cov -e '.*_test.c' -e src/base/test.c --print-summary 2>/dev/null | sed -n 's/^lines:/coverage, lines:/p; s/^branches:/coverage, branches:/p' ;;
