@@ -375,6 +375,10 @@ static void transmit(struct gateways *g, struct pending *p)
         next_gateway(g, p, S("the gateway has no open path for downlinks (no PULL_DATA)"));
         return;
     }
+    if (mono_since(t->at, env_now(env)) <= TOO_LATE_US) {      /* a slow disk held us up (R20) */
+        next_try(g, p, S("its time had come before it could leave"));
+        return;
+    }
     struct semtech_tx tx = { .tmst_us   = t->tmst_us,
                              .freq_hz   = t->freq_hz,
                              .bw_hz     = t->bw_hz,

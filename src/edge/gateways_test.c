@@ -589,6 +589,27 @@ TEST(a_window_that_has_passed_is_not_tried)
     udp_close(a), stop(c);
 }
 
+/* A commit that took long: the loop looks at what is due when it is past. */
+TEST(what_was_held_up_until_its_time_had_come_does_not_leave)
+{
+    struct city *c = city_make();
+    struct udp *a = socket_at("127.0.0.1");
+    open_path(c, a, EUI_A, 2);
+    struct downlink two = downlink_of(c, 2), one = downlink_of(c, 1);
+    gateways_send(c->door, &two);
+    gateways_send(c->door, &one);
+    pass(c, 4950 * US_PER_MS);                             /* 50 ms before RX1 */
+    turn(c);
+    EQ(hear(a).n, 0);
+    STR_EQ(state_of(c, one.id), S("failed: its time had come before it could leave"));
+    pass(c, 250 * US_PER_MS);                              /* 800 ms before RX2 */
+    turn(c);
+    struct heard h = hear(a);
+    EQ(h.n, 1);
+    TRUE(str_find(h.json, S("\"tmst\":7000001")) > 0);
+    udp_close(a), stop(c);
+}
+
 TEST(a_gateway_without_an_open_path_is_passed_over)
 {
     struct city *c = city_make();
