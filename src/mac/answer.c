@@ -299,7 +299,7 @@ static bool take_counter(struct env *env, u32 *fcnt, u32 session, bool applicati
     const struct device *d = &env->mac->devices[s->device];
     enum err err = session_reserve(env, session);
     if (err == ERR_TOO_LARGE)
-        mac_refuse(env, d->tenant, d->dev_eui, DROP_NO_ROOM, 0,
+        mac_refuse(env, d->tenant, d->dev_eui, DROP_SPENT, 0,
                    S("every downlink counter of the session was used: the device has to join again"));
     if (err != OK)
         return false;
@@ -389,12 +389,6 @@ static void note_sent(struct env *env, const struct window *w, const struct answ
     }
 }
 
-/* 32 bits are for ever, unless a restore has jumped to their end (restore.c). */
-static bool is_spent(const struct session *s)
-{
-    return s->down_next >= DOWN_SPENT || (s->v1_1 && s->app_down_next >= DOWN_SPENT);
-}
-
 static void answer_data(struct env *env, struct window *w)
 {
     u8 commands[LORA_FOPTS_MAX], room[LORA_AIR_MAX];
@@ -406,10 +400,6 @@ static void answer_data(struct env *env, struct window *w)
     a.has_item = next_item(env, &a.item, w->device);
     if (!w->confirmed && !w->adr_ack_req && !a.has_item && a.commands.n == 0)
         return;
-    if (is_spent(&env->mac->sessions[w->session])) {
-        mac_refuse(env, env->mac->devices[w->device].tenant, env->mac->devices[w->device].dev_eui, DROP_SPENT, 0, S(""));
-        return;
-    }
     weigh(env, &a, w);
     size_t bytes = a.bytes + LORA_FHDR_MIN + LORA_MIC_SIZE + 1 + a.has_item;
     if (choose(env->mac, &down, &a.ws, w, bytes, a.fits[1], a.fits[2]) == 0) {

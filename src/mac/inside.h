@@ -8,7 +8,7 @@
 
 #define WRAPPED 24                    /* a 16-byte key under RFC 3394 */
 #define JOIN_NONCE_MAX 0xFFFFFF       /* 24 bits; after the last one a device has joined for the last time */
-#define DOWN_SPENT (UINT32_MAX - 2 * DOWN_AHEAD)   /* from here on nothing is sent: the device has to join again */
+#define DOWN_SPENT (UINT32_MAX - 2 * DOWN_AHEAD + 1)   /* from here on nothing is sent: the device has to join again */
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
 #define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */

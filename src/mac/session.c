@@ -174,7 +174,7 @@ enum err session_promote(struct env *env, u32 device)
 enum err session_reserve(struct env *env, u32 index)
 {
     struct session *s = &env->mac->sessions[index];
-    if (MAX(s->down_next, s->app_down_next) > UINT32_MAX - 2 * DOWN_AHEAD)
+    if (MAX(s->down_next, s->app_down_next) >= DOWN_SPENT)            /* 2^32 frames, or a restore (restore.c) */
         return ERR_TOO_LARGE;
     if (s->down_next + 4 <= s->down_reserved && (!s->v1_1 || s->app_down_next + 4 <= s->app_down_reserved))
         return OK;
