@@ -92,6 +92,7 @@ struct disk_faults {
     i64 sync_us, sync_slow_us;  /* a sync takes so long; and so long with sync_slow probability */
     double sync_slow;
     i64 fail_sync_in, fail_write_in;   /* the n-th from now fails with an I/O error, once; 0: none */
+    i64 full_write_in;          /* the n-th from now finds no room, once: what took it is gone again */
 };
 struct disk_faults *disk_faults(void);
 i64  disk_used_bytes(void);

@@ -109,6 +109,13 @@ static void disk_full(struct box *b)
     box_at(mono_after(b->now, between_us(5, 90)), BOX_ALWAYS, disk_recovers, &sound, 0);
 }
 
+static void disk_full_once(struct box *b)
+{
+    (void)b;
+    disk_faults()->full_write_in = 1 + below(60);
+    box_log("the disk will be full for a moment");
+}
+
 static void disk_fails(struct box *b)
 {
     (void)b;
@@ -189,7 +196,8 @@ static void answered(void *arg, int status, struct str body)
 {
     const char *what = arg;
     (void)body;
-    if (status >= 500 && status != 503 && status != 507)
+    bool says_so = status == 503 || status == 507 || (status == 500 && disk_counts().failed > 0);
+    if (status >= 500 && !says_so)
         box_broken("R13", "%s was answered with %d: %.*s", what, status, (int)MIN(body.n, (size_t)200), body.p);
 }
 
@@ -229,6 +237,7 @@ static const struct fault { const char *name; double per_hour; void (*happens)(s
     { "bad way",         6,   gateway_bad_way },
     { "slow disk",       2,   disk_slow },
     { "full disk",       0.7, disk_full },
+    { "full for once",   6,   disk_full_once },
     { "failing disk",    0.7, disk_fails },
     { "clock",           0.7, clock_jumps },
     { "device",          20,  device_reboots },

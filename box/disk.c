@@ -188,6 +188,10 @@ static enum err may_write(i64 more_bytes)
         d->counts.failed++;
         return ERR_IO;
     }
+    if (comes_due(&d->faults.full_write_in)) {
+        d->counts.refused_full++;
+        return ERR_FULL;
+    }
     if (!fits(more_bytes))
         return ERR_FULL;
     d->counts.writes++;
