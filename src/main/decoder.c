@@ -15,6 +15,7 @@
 
 #define IN_FLIGHT 128
 #define AGAIN_US  (1 * US_PER_S)
+#define RESTS_US  (5 * US_PER_S)           /* rows of a resting codec are looked at again so often */
 
 struct asked { bool used; struct uplink uplink; u8 payload[LORA_AIR_MAX]; };
 
@@ -28,6 +29,9 @@ struct decoder {
     struct asked asked[IN_FLIGHT];
     u32  in_flight;
     bool behind;                           /* rows wait in the table that are not in flight */
+    i64  after;                            /* … above this one; 0: from the oldest */
+    bool left;                             /* rows were left: a codec rests, the child was full */
+    struct mono left_until;
     i64  highest;                          /* newest uplink ever asked: rows above it are new */
     struct mono again;
     void (*commit)(void *of);
@@ -40,6 +44,21 @@ static void readable(void *arg)
     struct decoder *d = arg;
     codec_child_readable(d->child, sys_now());
     d->commit(d->of);
+}
+
+/* These say nothing of the codec or the frame: the row stays, and is asked again. */
+static bool passes(enum codec_refusal r)
+{
+    return r == CODEC_FULL || r == CODEC_NO_CHILD || r == CODEC_RESTING;
+}
+
+/* All rows are looked at again later; until then rows that were left hold up nobody else's. */
+static void leave_row(struct decoder *d, enum codec_refusal r)
+{
+    struct mono until = mono_after(sys_now(), r == CODEC_RESTING ? RESTS_US : AGAIN_US);
+    if (!d->left || mono_before(until, d->left_until))
+        d->left_until = until;
+    d->left = true;
 }
 
 static void answered(void *of, const struct codec_answer *answer)
@@ -57,6 +76,8 @@ static void answered(void *of, const struct codec_answer *answer)
                                                           .bytes = bytes_of(answer->result) });
     if (!mac_device_ref(d->env, a->uplink.device.dev_eui, &a->uplink.device))
         log_line(LOG_WARN, "codec answer for a device that is gone");
+    else if (passes(answer->refusal))
+        leave_row(d, answer->refusal);
     else if (answer->refusal == CODEC_DONE)
         (void)flow_reading(d->env, &a->uplink, answer->result);
     else
@@ -136,8 +157,8 @@ static void ask(struct decoder *d, const struct uplink *u)
         return;
     a->used = false;
     d->in_flight--;
-    if (r == CODEC_FULL || r == CODEC_NO_CHILD)
-        d->behind = true;                                      /* the row waits */
+    if (passes(r))
+        leave_row(d, r);
     else
         (void)flow_undecoded(d->env, u, str_z(codec_refusal_words(r)));
 }
@@ -153,8 +174,9 @@ void decoder_ask(struct decoder *d, const struct uplink *uplink)
 static void catch_up(struct decoder *d)
 {
     struct uplink waiting[IN_FLIGHT];
-    size_t n = flow_waiting(d->env, 0, waiting, IN_FLIGHT);
+    size_t n = flow_waiting(d->env, d->after, waiting, IN_FLIGHT);
     d->behind = n == IN_FLIGHT;
+    d->after  = d->behind ? waiting[n - 1].id : 0;
     for (size_t i = 0; i < n; i++)
         ask(d, &waiting[i]);
 }
@@ -163,6 +185,10 @@ void decoder_tick(struct decoder *d)
 {
     struct mono now = sys_now();
     codec_child_tick(d->child, now);
+    if (d->left && !d->behind && !mono_before(now, d->left_until)) {
+        d->left   = false;
+        d->behind = true;
+    }
     if (d->behind && d->in_flight == 0 && !mono_before(now, d->again)) {
         d->again = mono_after(now, codec_child_waiting(d->child) ? AGAIN_US : AGAIN_US / 20);
         catch_up(d);

@@ -3,6 +3,7 @@
 #include "main/verbs.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 static int help(struct verb_call *call);
 
@@ -15,6 +16,7 @@ static const struct verb verbs[] = {
     { "fsck",         verb_fsck,    "[--data DIR]", "say exactly what is wrong with a store; changes nothing" },
     { "backup",       verb_backup,  "FOLDER [--data DIR] [--with-key]", "copy a store while it is running" },
     { "restore",      verb_restore, "FOLDER --data DIR [--end-sessions]", "make a store from a backup; counters jump ahead" },
+    { "replay",       verb_replay,  "FOLDER", "what a daemon heard, again, from a copy of its folder and its capture" },
     { "decode",       verb_decode,  "HEX [--keys NWKSKEY,APPSKEY [--fcnt N]] [--key APPKEY]", "explain a LoRaWAN frame" },
     { "drops",        verb_drops,   "", "every refusal and its words" },
     { "routes",       verb_routes,  "", "every HTTP route, who may call it, and what it does" },
@@ -37,6 +39,7 @@ static int help(struct verb_call *call)
 
 int main(int argc, char **argv)
 {
+    (void)umask(077);                        /* what we write is for its owner, unless it says otherwise */
     struct arena boot = arena_make(1 << 20);
     struct verb_call call = { .argc = argc - 2, .argv = argv + 2, .program = argv[0], .boot = &boot };
     struct str word = argc > 1 ? str_z(argv[1]) : S("help");
