@@ -162,7 +162,7 @@ static bool is_sent_again(const struct window *w, const struct radio *radio)
 {
     for (u32 i = 0; i < w->copies; i++)
         if (w->copy[i].gateway == radio->gateway)
-            return radio->tmst_us - w->copy[i].tmst_us > 500000;
+            return radio->tmst_us - w->copy[i].tmst_us > US_PER_S;
     return false;
 }
 

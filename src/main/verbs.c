@@ -267,6 +267,8 @@ int verb_check(struct verb_call *call)
         return 2;
     struct text t = text_make(call->boot, 1 << 16);
     settings_print(&s, &t);
+    if (s.text[SET_store].n == 0)
+        disk_truth(&t, s.text[SET_data], call->boot);
     printf("%.*s", STR(text_str(&t)));
     return 0;
 }

@@ -12,6 +12,9 @@ struct verb { const char *name; verb_run *run; const char *usage, *words; };
 verb_run verb_serve, verb_demo, verb_sim, verb_import, verb_why, verb_decode, verb_drops, verb_routes, verb_check,
          verb_version, verb_codec_worker, verb_bench_fill, verb_fsck, verb_backup, verb_restore, verb_replay;
 
+/* How long the folder's disk takes to keep something, as lines that begin with #. (disk.c) */
+void disk_truth(struct text *out, struct str folder, struct arena *arena);
+
 /* One POST to a daemon of this machine; the answer's body into the arena. The HTTP status, or 0 with words. */
 int client_post(struct str address, struct str path, struct str token, struct bytes body, struct str *answer,
                 struct str *why, struct arena *arena);

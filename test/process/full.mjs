@@ -69,6 +69,10 @@ async function round(n) {
     }
     fact('frames are refused: no PUSH_ACK', silent === 5, `${kept} more were acknowledged`);
     fact('the daemon lives', daemon.alive);
+    const health = await daemon.json('/health');
+    same('/health says that it is full', [health.status, health.store], ['full', 'full']);
+    fact('and so do the findings', (await daemon.json('/v1/findings')).findings.some((f) => f.kind === 'store_full' && /full/.test(f.en)), 'no store_full');
+    same('the reserve was given to what was promised already', statSync(path.join(daemon.dir, 'hotaru.reserve')).size, 0);
     const table = ['gateway_eui,name,latitude,longitude,altitude_m,region,simulated', ...Array.from({ length: 2000 }, (_, i) => `D1${String(n).padStart(2, '0')}${String(i).padStart(12, '0')},役所 ${i},36.7,137.2,,AS923-1,0`)];
     const before = (await daemon.json('/v1/gateways')).gateways.length;
     const answer = await daemon.importTable('gateways', table);
@@ -87,6 +91,8 @@ async function round(n) {
     acked.set(refused.fcnt, refused.phy);      /* the device says it again: it was never accepted, so it is new */
     same('and newer ones', await say(), true);
     fact('room again: frames are acknowledged, without a restart', good);
+    same('/health is well again', (await daemon.json('/health')).status, 'ok');
+    fact('and the reserve is back', await until(() => statSync(path.join(daemon.dir, 'hotaru.reserve')).size > 0, 5000, 100));
     same('and tables taken', (await daemon.importTable('gateways', table)).status, 200);
     const seen = await stored();
     same('nothing that was acknowledged is lost', [...acked.keys()].filter((f) => seen.get(f) !== 1).slice(0, 5), []);
