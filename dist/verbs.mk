@@ -38,7 +38,7 @@ loops:                           ## kills, full disks, fuzzers for a bounded tim
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru build/city
-	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} CUTS=$${CUTS:-1000} test/run.sh city same kills power full rot clock net memory soak fuzz
+	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} CUTS=$${CUTS:-1000} test/run.sh city same kills power full rot restore clock net memory soak fuzz
 
 city:                            ## the simulated city: all scenes, then seeds; SCENE=x, or SEED=n [HOURS=h]: that one again, with its log
 	@dist/setup.sh run

@@ -36,6 +36,7 @@ suite() {
         power)     need_modules test/process && { node test/process/power.mjs --must-fail; node test/process/power.mjs "${CUTS:-250}"; } ;;
         full)      need_modules test/process && node test/process/full.mjs ;;
         rot)       need_modules test/process && make -s build/shim/clock.so && node test/process/rot.mjs "${ROTS:-500}" ;;
+        restore)   need_modules test/process && node test/process/restore.mjs ;;
         clock)     need_modules test/process && node test/process/clock.mjs ;;
         net)       need_modules test/process && node test/process/net.mjs ;;
         memory)    need_modules test/process && node test/process/memory.mjs ;;
