@@ -918,7 +918,7 @@ TEST(a_codec_may_say_anything_and_the_batch_is_kept)
 {
     struct city *c = city_make();
     struct node n = node_of(SCRIPTED);
-    static const char *const errors[] = { "a\\u0000b", "\xcf""2", "%s" };
+    static const char *const errors[] = { "a\\u0000b", ("\xcf" "2"), "%s" };
     struct uplink waiting;
     join(c, &n);
     for (size_t i = 0; i < COUNT(errors); i++) {
