@@ -78,6 +78,7 @@ void db_bind_sum(struct db_query *q, int at, const char *table);
 enum db_sum { DB_SUM_RIGHT, DB_SUM_NONE, DB_SUM_WRONG };
 enum db_sum db_row_sum(struct db_query *q, int from, int n, const char *table);
 bool        db_sums_all(const struct db *db);          /* has this store a sum on every row? */
+void        db_sums_some(struct db *db);               /* not any more: the mark goes */
 u32         db_row_crc(struct db_query *q, int from, int n);
 /* The same for a row that is to be used: false when it is damaged, which is then noted under its
  * first `keys` columns. Such a row is left out, never shown. */

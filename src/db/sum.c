@@ -80,6 +80,7 @@ u32 db_row_crc(struct db_query *q, int from, int n)
 }
 
 bool db_sums_all(const struct db *db) { return db->summed; }
+void db_sums_some(struct db *db) { db->summed = false; }
 
 enum db_sum db_row_sum(struct db_query *q, int from, int n, const char *table)
 {

@@ -311,6 +311,8 @@ TEST(what_is_older_than_it_is_kept_goes_and_no_frame_of_it_is_new_again)
     pass(c, DAY_US);
     rest(c);
     TRUE(count(c, "SELECT COUNT(*) FROM uplink") < 14);
+    i64 cut = count(c, "SELECT value FROM mark WHERE name = 'cut'");
+    TRUE(cut > 0 && count(c, "SELECT MIN(id) FROM uplink") >= cut);     /* below it a chain was cut, not lost */
     EQ(count(c, "SELECT COUNT(*) FROM reading WHERE uplink < (SELECT MIN(id) FROM uplink)"), 0);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < COUNT(heard); i++)
@@ -428,6 +430,34 @@ TEST(a_damaged_counter_row_is_read_again_from_the_events)
         rest(c);
     }
     forget(&n), stop(c);
+}
+
+TEST(a_session_whose_counter_is_damaged_ends_when_its_events_are_gone)
+{
+    struct city *c = city_make();
+    struct node n = node_of(RIVER), other = node_of(SCRIPTED);
+    struct bytes heard[6];
+    flow_keep_start(&c->env, 2 * DAY_US);
+    join(c, &n);
+    for (size_t i = 0; i < COUNT(heard); i++) {
+        heard[i] = LEVEL(&n);
+        EQ(hear(c, heard[i], GATEWAY_A, 50), PASS);
+        (void)after_window(c);
+        pass(c, DAY_US);
+        rest(c);
+    }
+    join(c, &other);                                                    /* its events are all there */
+    struct bytes young = LEVEL(&other);
+    EQ(hear(c, young, GATEWAY_A, 50), PASS);
+    (void)after_window(c);
+    rest(c);
+    bend(c, "UPDATE device_state SET fcnt_up = 0");
+    for (size_t i = 0; i < COUNT(heard); i++)
+        EQ(hear(c, heard[i], GATEWAY_A, 50), DROP_UNKNOWN_DEVADDR);
+    EQ(hear(c, young, GATEWAY_A, 50), DROP_REPEATED);
+    EQ(hear(c, LEVEL(&other), GATEWAY_A, 50), PASS);
+    (void)settle(c);
+    forget(&n), forget(&other), stop(c);
 }
 
 TEST(a_damaged_session_or_device_is_not_believed_and_the_others_go_on)

@@ -34,6 +34,9 @@ struct mac_settings {
 enum err mac_mark_read(struct db *db, const char *name, i64 *value);
 enum err mac_mark_write(struct env *env, const char *name, i64 value);
 
+/* Was the program that stored the newest uplink one that knows no sums? */
+enum err mac_older_wrote(struct db *db, bool *older);
+
 /* Reads devices, sessions and gateways and rolls the counters forward. env->db must be open. */
 enum err mac_start(struct env *env, const struct mac_settings *settings, struct str *why);
 void     mac_stop(struct env *env);

@@ -183,6 +183,16 @@ static enum err last_ids(struct env *env)
     return OK;
 }
 
+enum err mac_older_wrote(struct db *db, bool *older)
+{
+    struct db_query *q = db_query(db, "SELECT u.sum FROM tenant t JOIN uplink u ON u.tenant = t.number AND u.id = "
+                                      "(SELECT MAX(id) FROM uplink WHERE tenant = t.number) ORDER BY u.id DESC LIMIT 1");
+    enum err err = db_step(q);
+    *older = err == OK && db_is_null(q, 0);
+    db_reset(q);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 /* A program that knows no sums wrote here after us: what it changed still has our sums, which are over
  * what was there before. Rows that can be changed count as not summed then, until they are written. */
 static enum err forget_stale_sums(struct env *env)
@@ -196,14 +206,13 @@ static enum err forget_stale_sums(struct env *env)
         "UPDATE gateway_state SET sum = NULL WHERE sum IS NOT NULL", "UPDATE stranger SET sum = NULL WHERE sum IS NOT NULL",
         "UPDATE gateway_hour SET sum = NULL WHERE sum IS NOT NULL",  "DELETE FROM mark WHERE tenant = 0 AND name = 'summed'",
     };
-    struct db_query *q = db_query(env->db, "SELECT u.sum FROM tenant t JOIN uplink u ON u.tenant = t.number AND u.id = "
-                                           "(SELECT MAX(id) FROM uplink WHERE tenant = t.number) ORDER BY u.id DESC LIMIT 1");
-    enum err err = db_step(q);
-    bool older = err == OK && db_is_null(q, 0);
-    db_reset(q);
+    bool older;
+    enum err err = mac_older_wrote(env->db, &older);
+    if (older)
+        db_sums_some(env->db);
     for (size_t i = 0; older && i < COUNT(tables) && env->failed == OK; i++)
         (void)env_run(env, env_query(env, tables[i]));
-    return err == OK || err == ERR_NOT_FOUND ? env->failed : err;
+    return err == OK ? env->failed : err;
 }
 
 enum err mac_start(struct env *env, const struct mac_settings *settings, struct str *why)

@@ -375,6 +375,20 @@ static void check_seals(struct fsck *f)
     end(f, err, "day_seal");
 }
 
+/* What it changed still has our sums, over what was there before: nothing can be said of them now. */
+static bool older_wrote(struct fsck *f)
+{
+    bool older = false;
+    enum err err = begin(f);
+    if (err == OK && (err = mac_older_wrote(f->db, &older)) == OK && older && db_sums_all(f->db))
+        say(f, "store", S(""), "an older program wrote here last: start this one once, then ask again",
+            "前の版のプログラムが最後に書きました。この版で一度起動してから確かめてください");
+    else
+        older = false;
+    end(f, err, "uplink");
+    return older;
+}
+
 /* ------------------------------------------------------------------ all of it */
 
 void fsck_store(struct fsck_report *out, struct str where, FILE *words, FILE *rows, struct arena *arena)
@@ -389,7 +403,7 @@ void fsck_store(struct fsck_report *out, struct str where, FILE *words, FILE *ro
         return;
     }
     check_pages(&f);
-    bool whole = check_schema(&f);
+    bool whole = check_schema(&f) && !older_wrote(&f);
     for (size_t i = 0; i < COUNT(tables) && whole; i++)
         check_table(&f, &tables[i]);
     for (size_t i = 0; i < COUNT(questions) && whole; i++)
