@@ -225,11 +225,12 @@ static void note_heard(u32 gateway, u32 said, const struct json *rxpk)
                                                      .listens = the_judge->said.p[said].listens };
 }
 
-static struct push *push_new(struct listener *l, u64 serial, u64 hash, u16 token, bool doubtful)
+static struct push *push_new(struct listener *l, u64 hash, u16 token, bool doubtful)
 {
-    struct push *p = &l->push[l->push_n++ % PUSHES];
-    *p = (struct push){ .serial = serial, .hash = hash, .token = token, .doubtful = doubtful };
-    return p;
+    u32 at = l->push_n++ % PUSHES;
+    l->token[at] = token;
+    l->push[at]  = (struct push){ .hash = hash, .doubtful = doubtful };
+    return &l->push[at];
 }
 
 /* A token that another datagram of this gateway carries: an acknowledgement would name both. */
@@ -237,7 +238,7 @@ static bool mark_doubtful(struct listener *l, u16 token, u64 hash, bool *again)
 {
     bool doubtful = false;
     for (u32 i = 0; i < MIN(l->push_n, (u32)PUSHES); i++) {
-        if (l->push[i].token != token)
+        if (l->token[i] != token)
             continue;
         if (l->push[i].hash == hash) {
             *again = true;
@@ -259,7 +260,7 @@ static void take_push(u32 gateway, struct bytes datagram)
     bool again = false, doubtful = mark_doubtful(l, token, hash, &again);
     if (again)
         return;                                            /* some networks deliver twice */
-    struct push *p = push_new(l, ++j->serial, hash, token, doubtful);
+    struct push *p = push_new(l, hash, token, doubtful);
     if (json_read(&doc, str_of((struct bytes){ datagram.p + HEAD, datagram.n - HEAD }), &j->scratch, JSON_LENIENT, NULL) != OK)
         die("the judge does not understand what a gateway sends");
     JSON_EACH (rxpk, json_get(doc, S("rxpk"))) {
@@ -273,7 +274,7 @@ static void take_push(u32 gateway, struct bytes datagram)
         if (said == MAP_NONE)
             continue;                                      /* a stranger's */
         if (p->n == FRAMES_A_PUSH)
-            p = push_new(l, j->serial, hash, token, doubtful);
+            p = push_new(l, hash, token, doubtful);
         p->said[p->n++] = said;
         note_heard(gateway, said, rxpk);
     }
@@ -379,7 +380,8 @@ static const char *excuse_of(const struct said *s)
         return "the store could not be read";
     if (seen == SEEN || t->stored_most >= 0 || !other_waits)
         return NULL;
-    j->displaced++;
+    if (j->displaced++ < 20)
+        box_log("judge: the session of %.*s gave way to another join before it was heard", STR(judge_what(s)));
     return "another join has taken the place of its session";
 }
 
@@ -435,7 +437,7 @@ static void take_ack(u32 gateway, u16 token)
     struct listener *l = listener_of(gateway);
     answered(l);
     for (u32 i = 0; i < MIN(l->push_n, (u32)PUSHES); i++)
-        if (l->push[i].token == token && !l->push[i].doubtful)
+        if (l->token[i] == token && !l->push[i].doubtful)
             for (u32 k = 0; k < l->push[i].n; k++)
                 promised(l->push[i].said[k]);
 }

@@ -56,10 +56,11 @@ struct catch {                          /* a frame as a gateway heard and told i
     bool quick;
     struct listens listens;
 };
-struct push  { u64 serial, hash; u32 said[FRAMES_A_PUSH]; u16 token; u8 n; bool doubtful; };
+struct push  { u64 hash; u32 said[FRAMES_A_PUSH]; u8 n; bool doubtful; };
 struct asked { u64 hash; u32 tmst, airtime_us; u16 token; bool refused; };
 struct listener {                       /* a gateway */
     struct catch heard[HEARD];
+    u16  token[PUSHES];                 /* of each push; searched often */
     struct push  push[PUSHES];
     struct asked asked[ASKS];
     u32  heard_n, push_n, asked_n;
@@ -68,6 +69,7 @@ struct listener {                       /* a gateway */
 struct speaker {                        /* a device */
     u32 talk, newest_stored;            /* its session now; its newest one with a row; NOBODY */
     i64 join_nonce;                     /* the highest it was given; -1 */
+    i64 last_event;                     /* head of the chain of its rows */
     u32 accepts;
 };
 
@@ -89,7 +91,6 @@ struct judge {
     struct map by_phy, by_counter, by_eui, by_devaddr, by_row_session, by_down_counter, by_down_phy, by_nonce,
                fcnts, places, degrees, trackers;
     u32 fixes;                          /* of trackers: latitude of the n-th is 2 n in `degrees`, longitude 2 n + 1 */
-    u64 serial;
     struct judge_table table;
 
     /* the store */

@@ -136,8 +136,8 @@ i64 store_join_nonce(u32 device)
 
 /* ------------------------------------------------------------------ rows of uplinks */
 
-/* Columns: id, dev_eui, session, fcnt, flags, fopts, payload */
-static const char rows_after[] = "SELECT id, dev_eui, session, fcnt, flags, fopts, payload FROM uplink "
+/* Columns: id, dev_eui, session, fcnt, flags, fopts, payload, prev */
+static const char rows_after[] = "SELECT id, dev_eui, session, fcnt, flags, fopts, payload, prev FROM uplink "
                                  "WHERE tenant = 1 AND id > $1 ORDER BY id";
 
 struct row *row_of(i64 id)
@@ -205,6 +205,15 @@ static void check_sealed(const struct said *s, struct bytes payload)
             box_broken("personal", "%.*s: the place of a tracker stands in its row in clear", STR(judge_what(s)));
 }
 
+/* Which counters were seen is read from this chain: no link of it may be lost. */
+static void check_chain(struct speaker *s, i64 id, i64 prev)
+{
+    if (prev != s->last_event)
+        box_broken("R3", "event %lld follows %lld in the chain of its device, not %lld", (long long)id, (long long)prev,
+                   (long long)s->last_event);
+    s->last_event = id;
+}
+
 static void name_row(struct row *r, struct db_query *q)
 {
     struct judge *j = judge_here();
@@ -234,6 +243,7 @@ static void name_row(struct row *r, struct db_query *q)
     if (personal)
         check_sealed(s, payload);
     s->id = r->id;
+    check_chain(speaker_of(device), r->id, db_i64(q, 7));
     struct talk *t = &j->talks.p[talk];
     struct speaker *speaker = speaker_of(device);
     t->stored_most = MAX(t->stored_most, (i64)fcnt);
