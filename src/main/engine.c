@@ -11,6 +11,7 @@
 #include "sys/sys.h"
 
 #include <dirent.h>
+#include <openssl/crypto.h>
 #include <sys/stat.h>
 
 #define PROFILES_MAX 1024
@@ -230,6 +231,8 @@ enum err engine_open(struct env *env, const struct settings *s, struct str *why,
     *env = (struct env){ .now = world_now, .clock = world_clock, .random = world_random,
                          .event = arena_make(1 << 16), .batch = arena_make(1 << 20),
                          .sim_speed = (double)s->number[SET_speed] };
+    if (!OSSL_LIB_CTX_get0_global_default())          /* OpenSSL 3.0 makes it when first used, and then looks behind NULL */
+        die("out of memory: OpenSSL cannot begin");
     enum err err = sys_folder_make(s->text[SET_data].p);
     if (err != OK) {
         *why = str_fmt(boot, "the data folder %.*s cannot be made", STR(s->text[SET_data]));
