@@ -730,6 +730,53 @@ TEST(the_old_session_lives_until_the_first_uplink_under_the_new_one)
     forget(&old), forget(&new), stop(c);
 }
 
+/* A join-request that was not heard in its time is sent again by a thief, or was kept by a gateway. */
+TEST(a_session_that_waits_outlives_later_joins_until_its_device_speaks)
+{
+    struct city *c = city_make();
+    struct node n = node_of(RIVER), late = node_of(RIVER);
+    n.dev_nonce = 100;
+    join(c, &n);
+    for (late.dev_nonce = 1; late.dev_nonce <= 3; late.dev_nonce++) {
+        pass(c, 10 * US_PER_S);
+        EQ(hear(c, join_request(&late), GATEWAY_A, 50), PASS);
+        TRUE(after_window(c) != NULL);
+        if (late.dev_nonce == 2)
+            crash(c);
+    }
+    EQ(count(c, "SELECT COUNT(*) FROM session WHERE state = 0"), 4);
+    struct bytes first = LEVEL(&n);
+    EQ(hear(c, first, GATEWAY_A, 50), PASS);
+    c->env.failed = ERR_FULL;
+    EQ(flow_commit(&c->env), ERR_FULL);
+    flow_done(&c->env);
+    EQ(hear(c, first, GATEWAY_A, 50), PASS);                            /* what a failed batch decided is not decided */
+    (void)settle(c);
+    EQ(count(c, "SELECT COUNT(*) FROM session WHERE state = 1"), 1);
+    EQ(count(c, "SELECT COUNT(*) FROM session WHERE state = 0"), 3);    /* they came after it: one of them may be heard yet */
+    crash(c);
+    EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
+    (void)settle(c);
+    for (late.dev_nonce = 11; late.dev_nonce <= 13; late.dev_nonce++) {
+        EQ(hear(c, join_request(&late), GATEWAY_A, 50), PASS);
+        (void)after_window(c);
+        pass(c, 10 * US_PER_S);
+    }
+    EQ(count(c, "SELECT COUNT(*) FROM session WHERE state = 0"), 4);    /* there is room for a few, not for all */
+    late.dev_nonce = 14;
+    join(c, &late);
+    EQ(hear(c, LEVEL(&late), GATEWAY_A, 50), PASS);
+    (void)settle(c);
+    EQ(count(c, "SELECT COUNT(*) FROM session"), 1);                    /* the newest was heard: all others are over */
+    EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), DROP_UNKNOWN_DEVADDR);
+    i64 accepts = count(c, "SELECT COUNT(*) FROM downlink WHERE kind = 2");
+    for (late.dev_nonce = 21; late.dev_nonce <= 22; late.dev_nonce++)
+        EQ(hear(c, join_request(&late), GATEWAY_A, 50), PASS);
+    (void)after_window(c);
+    EQ(count(c, "SELECT COUNT(*) FROM downlink WHERE kind = 2"), accepts + 1);    /* of two at once the newer is answered */
+    forget(&n), forget(&late), stop(c);
+}
+
 TEST(a_confirmed_uplink_is_acknowledged_in_its_window)
 {
     struct city *c = city_make();

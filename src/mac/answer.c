@@ -418,7 +418,7 @@ void answer_window(struct env *env, struct window *w)
 {
     const struct device *d = &env->mac->devices[w->device];
     if (w->session != d->session[0] && w->session != d->session[1])
-        return;                                    /* the session ended while its window was open */
+        return;                                    /* ended while its window was open, or a newer join is answered */
     if (w->kind == WINDOW_JOIN)
         answer_join(env, w);
     else

@@ -11,6 +11,7 @@
 #define DOWN_SPENT (UINT32_MAX - 2 * DOWN_AHEAD + 1)   /* from here on nothing is sent: the device has to join again */
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
 #define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
+#define WAITING_MAX 4                 /* sessions of one device that wait for their first uplink */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */
 #define DOWN_LIFE_US (30 * 86400 * US_PER_S)          /* and so long at most, unless they never expire */
 #define COPIES_MAX 8
@@ -37,7 +38,7 @@ struct device {
     u64 dev_eui, join_eui;
     i64 last_uplink;                  /* head of its chain of uplinks */
     u32 tenant;
-    u32 session[2];                   /* [0] current, [1] pending; MAC_NONE */
+    u32 session[2];                   /* [0] current, [1] the newest that waits; MAC_NONE */
     u32 name;                         /* offset in mac->names */
     i32 latitude_e7, longitude_e7;    /* degrees * 10^7: a centimetre; NOWHERE: not given */
     u32 join_nonce;                   /* the highest ever given */
@@ -59,6 +60,7 @@ struct session {
     u32 app_down_next, app_down_reserved;
     u32 rx2_hz;
     u32 batch;
+    u32 older;                        /* waits too, since before this one: index + 1; 0: none */
     u16 conf_down;                    /* FCntDown of the confirmed downlink that waits for its ACK */
     u8  rx1_delay_s, rx1_dr_offset, rx2_dr;
     bool dwell_up, dwell_down;        /* what the device is known to do */
@@ -169,7 +171,8 @@ u32   session_new(struct env *env);
 void  session_drop(struct env *env, u32 index);
 u32   devaddr_new(struct env *env);
 enum err session_insert(struct env *env, const struct session *s, int state);
-enum err session_promote(struct env *env, u32 device);            /* the pending one becomes current */
+void  session_wait(struct env *env, u32 device, u32 index);       /* for its first uplink */
+enum err session_promote(struct env *env, u32 device, u32 index); /* one that waits becomes current */
 enum err session_save(struct env *env, u32 index);                /* what changes of its row */
 enum err session_reserve(struct env *env, u32 index);             /* counters ahead, when few are left */
 enum err sessions_load(struct env *env);

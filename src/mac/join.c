@@ -129,14 +129,11 @@ static bool draft(const struct env *env, struct session *s, u32 device, u32 join
     return derive(env, s, d, join_nonce, dev_nonce);
 }
 
-/* A second join before the first uplink replaces the pending session; the current one stays. */
+/* It waits for its first uplink beside what waits already; the current one stays. */
 static enum err put_session(struct env *env, u32 *index, const struct session *made)
 {
     struct mac *mac = env->mac;
-    struct device *d = &mac->devices[made->device];
-    if (d->session[1] != MAC_NONE)
-        session_drop(env, d->session[1]);
-    d->session[1] = *index = session_new(env);
+    *index = session_new(env);
     struct session *s = &mac->sessions[*index];
     u32 batch = s->batch;
     *s         = *made;
@@ -144,6 +141,7 @@ static enum err put_session(struct env *env, u32 *index, const struct session *m
     s->id      = env_next_id(env);
     s->devaddr = devaddr_new(env);
     map_put(&mac->by_devaddr, s->devaddr, *index);
+    session_wait(env, made->device, *index);
     return session_insert(env, s, 0);
 }
 

@@ -157,16 +157,69 @@ enum err session_save(struct env *env, u32 index)
     return session_insert(env, s, env->mac->devices[s->device].session[0] == index);
 }
 
-/* LoRaWAN 1.0.3, 6.2.4: the old context ends with the first uplink under the new one, not before. */
-enum err session_promote(struct env *env, u32 device)
+/*
+ * Sessions that wait, newest first. Which join-accept the device heard nobody knows before it speaks: a
+ * join-request that somebody repeats, or a gateway kept, may be accepted after the one that counts. So
+ * all of them wait, up to a few, and the first uplink decides.
+ */
+static u32 next_older(const struct mac *mac, u32 index)
+{
+    return mac->sessions[index].older - 1;                   /* none: MAC_NONE */
+}
+
+static void drop_from(struct env *env, u32 index)
+{
+    for (u32 older; index != MAC_NONE; index = older) {
+        older = next_older(env->mac, index);
+        session_drop(env, index);
+    }
+}
+
+void session_wait(struct env *env, u32 device, u32 index)
+{
+    struct mac *mac = env->mac;
+    u32 at = index;
+    touch_device(env, device);
+    mac->sessions[index].older      = mac->devices[device].session[1] + 1;
+    mac->devices[device].session[1] = index;
+    for (int n = 1; n < WAITING_MAX && at != MAC_NONE; n++)
+        at = next_older(mac, at);
+    if (at == MAC_NONE || next_older(mac, at) == MAC_NONE)
+        return;
+    drop_from(env, next_older(mac, at));
+    touch_session(env, at);
+    mac->sessions[at].older = 0;
+}
+
+/* Takes it and all that are older out of the waiting ones. */
+static void cut_waiting(struct env *env, u32 device, u32 index)
+{
+    struct mac *mac = env->mac;
+    u32 at = mac->devices[device].session[1];
+    if (at == index) {
+        mac->devices[device].session[1] = MAC_NONE;
+        return;
+    }
+    while (next_older(mac, at) != index)
+        at = next_older(mac, at);
+    touch_session(env, at);
+    mac->sessions[at].older = 0;
+}
+
+/* LoRaWAN 1.0.3, 6.2.4: the old context ends with the first uplink under the new one, not before. What waited
+ * when it was made ends with it; what came later waits on. */
+enum err session_promote(struct env *env, u32 device, u32 index)
 {
     struct device *d = &env->mac->devices[device];
     touch_device(env, device);
+    touch_session(env, index);
+    cut_waiting(env, device, index);
+    drop_from(env, next_older(env->mac, index));
     if (d->session[0] != MAC_NONE)
         session_drop(env, d->session[0]);
-    d->session[0] = d->session[1];
-    d->session[1] = MAC_NONE;
-    return session_save(env, d->session[0]);
+    env->mac->sessions[index].older = 0;
+    d->session[0] = index;
+    return session_save(env, index);
 }
 
 /* The row first, the values after its commit: every send follows the commit of its own batch. A counter
@@ -319,6 +372,19 @@ static enum err counters_load(struct env *env)
     return err;
 }
 
+/* Rows come in no certain order: the higher id is the newer one. */
+static void load_waiting(struct mac *mac, struct device *d, u32 index)
+{
+    u32 newer = MAC_NONE, at = d->session[1];
+    for (; at != MAC_NONE && mac->sessions[at].id > mac->sessions[index].id; at = next_older(mac, at))
+        newer = at;
+    mac->sessions[index].older = at + 1;
+    if (newer == MAC_NONE)
+        d->session[1] = index;
+    else
+        mac->sessions[newer].older = index + 1;
+}
+
 enum err sessions_load(struct env *env)
 {
     struct mac *mac = env->mac;
@@ -331,7 +397,11 @@ enum err sessions_load(struct env *env)
             continue;                          /* damaged: the device has to join again, its keys are believed by nobody */
         struct session *s = pool_at((void **)&mac->sessions, &mac->sessions_n, &mac->sessions_room, sizeof *s);
         read_session(s, device, q);
-        mac->devices[last = device].session[db_i64(q, 3) == 1 ? 0 : 1] = (u32)(s - mac->sessions);
+        struct device *d = &mac->devices[last = device];
+        if (db_i64(q, 3) == 1)
+            d->session[0] = (u32)(s - mac->sessions);
+        else
+            load_waiting(mac, d, (u32)(s - mac->sessions));
     }
     map_reserve(&mac->by_devaddr, mac->sessions_n);
     for (u32 i = 0; i < mac->sessions_n; i++)

@@ -245,8 +245,8 @@ static void accept_counters(struct env *env, const struct found *hit, i64 id)
     struct device *d  = &env->mac->devices[s->device];
     touch_device(env, s->device);
     touch_session(env, hit->session);
-    if (d->session[1] == hit->session)
-        (void)session_promote(env, s->device);
+    if (d->session[0] != hit->session)
+        (void)session_promote(env, s->device, hit->session);
     assert((s->fcnt_up < (i64)hit->fcnt) == (hit->says == REPLAY_AHEAD));
     s->fcnt_up     = MAX(s->fcnt_up, (i64)hit->fcnt);
     d->last_uplink = id;
