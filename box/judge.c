@@ -368,17 +368,17 @@ static const char *excuse_of(const struct said *s)
     const struct talk *t = &j->talks.p[s->talk];
     u32 newest = speaker_of(s->device)->newest_stored;
     i64 reserved;
-    bool other_waits = false;
+    u32 others_wait = 0;
     if (newest != NOBODY && newest > s->talk)
         return "a newer session has been heard";
     if (s->fcnt <= t->stored_most && t->stored_most - s->fcnt > LATE_WINDOW)
         return "a later counter is stored";
     if (s->fcnt - MAX(t->stored_most, 0) > LORA_FCNT_GAP_MAX)
         return "further ahead than MaxFCntGap";
-    enum seen seen = store_session(s->device, t->devaddr, &reserved, &other_waits);
+    enum seen seen = store_session(s->device, t->devaddr, &reserved, &others_wait);
     if (seen == SEEN_BLIND)
         return "the store could not be read";
-    if (seen == SEEN || t->stored_most >= 0 || !other_waits)
+    if (seen == SEEN || t->stored_most >= 0 || others_wait < WAITING)
         return NULL;
     if (j->displaced++ < 20)
         box_log("judge: the session of %.*s gave way to another join before it was heard", STR(judge_what(s)));
@@ -396,8 +396,8 @@ static void promised_data(struct said *s)
     if (s->excused)
         return;
     i64 reserved;
-    bool waits_too;
-    enum seen session = store_session(s->device, j->talks.p[s->talk].devaddr, &reserved, &waits_too);
+    u32 others_wait = 0;
+    enum seen session = store_session(s->device, j->talks.p[s->talk].devaddr, &reserved, &others_wait);
     box_broken(session == SEEN ? "R1" : "R6", "%.*s is acknowledged, and no reader finds it%s", STR(judge_what(s)),
                session == SEEN ? "" : ": its session is gone");
     s->excused = true;                                     /* told once */

@@ -19,6 +19,8 @@
 /* How far behind the newest counter of its session a frame may be and still be new (R11).
  * 0: only what is newer than the newest. */
 #define LATE_WINDOW 4096
+/* So many sessions of a device wait for their first uplink; the oldest of more gives way. */
+#define WAITING 4
 
 enum { HEARD = 256, PUSHES = 512, ASKS = 16, FRAMES_A_PUSH = 8 };
 
@@ -140,7 +142,7 @@ struct row *row_of(i64 id);
 enum seen { SEEN_NOT, SEEN, SEEN_BLIND };
 enum seen store_has_nonce(u32 device, u16 nonce);
 enum seen store_has_device(u32 device);
-enum seen store_session(u32 device, u32 devaddr, i64 *down_reserved, bool *other_waits);
+enum seen store_session(u32 device, u32 devaddr, i64 *down_reserved, u32 *others_wait);
 i64  store_count_downlinks(u32 device, i64 fcnt);                /* fcnt -1: join-accepts; -1: blind */
 i64  store_join_nonce(u32 device);
 

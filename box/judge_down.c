@@ -183,8 +183,8 @@ static void check_reserved(u32 talk, u32 fcnt)
     struct judge *j = judge_here();
     const struct talk *t = &j->talks.p[talk];
     i64 reserved = 0;
-    bool other_waits = false;
-    if (store_session(t->device, t->devaddr, &reserved, &other_waits) == SEEN && fcnt >= reserved)
+    u32 others_wait = 0;
+    if (store_session(t->device, t->devaddr, &reserved, &others_wait) == SEEN && fcnt >= reserved)
         box_broken("R4", "%.*s DevAddr %08x: FCntDown %u leaves, and only %lld are reserved on the disk", STR(judge_who(t->device)),
                    t->devaddr, fcnt, (long long)reserved);
 }
@@ -267,17 +267,17 @@ static void check_join_rows(u32 device, const struct lora_join_accept *a, const 
 {
     struct judge *j = judge_here();
     i64 reserved;
-    bool other_waits = false;
+    u32 others_wait = 0;
     struct str who = judge_who(device);
     if (request && store_has_nonce(device, (u16)request->fcnt) == SEEN_NOT)
         box_broken("R5", "%.*s: a join-accept leaves, and DevNonce %u is not kept", STR(who), request->fcnt);
     i64 nonce = store_join_nonce(device);
     if (nonce >= 0 && nonce < a->join_nonce)
         box_broken("R5", "%.*s: JoinNonce %u leaves, and the store knows %lld", STR(who), a->join_nonce, (long long)nonce);
-    enum seen session = store_session(device, a->devaddr, &reserved, &other_waits);
-    if (session == SEEN_NOT && !other_waits)
+    enum seen session = store_session(device, a->devaddr, &reserved, &others_wait);
+    if (session == SEEN_NOT && others_wait < WAITING)
         box_broken("intents", "%.*s: a join-accept leaves, and its session %08x is not in the store", STR(who), a->devaddr);
-    j->displaced += session == SEEN_NOT && other_waits;
+    j->displaced += session == SEEN_NOT && others_wait >= WAITING;
     i64 rows = store_count_downlinks(device, -1);
     if (rows >= 0 && rows < speaker_of(device)->accepts)
         box_broken("intents", "%.*s: a join-accept leaves, and its row is not in the store", STR(who));

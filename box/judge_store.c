@@ -86,7 +86,7 @@ enum seen store_has_nonce(u32 device, u16 nonce)
     return has(q);
 }
 
-enum seen store_session(u32 device, u32 devaddr, i64 *down_reserved, bool *other_waits)
+enum seen store_session(u32 device, u32 devaddr, i64 *down_reserved, u32 *others_wait)
 {
     enum seen seen = SEEN_NOT;
     enum err err;
@@ -101,7 +101,7 @@ enum seen store_session(u32 device, u32 devaddr, i64 *down_reserved, bool *other
             seen = SEEN;
             *down_reserved = db_i64(q, 1);
         }
-        *other_waits = *other_waits || (!this_one && db_i64(q, 2) == 0);
+        *others_wait += !this_one && db_i64(q, 2) == 0;
     }
     return went(err) ? seen : SEEN_BLIND;
 }
