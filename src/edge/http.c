@@ -312,17 +312,23 @@ static void take_body(struct conn *c, const char *data, size_t n)
     c->body_n += n;
 }
 
-static void hand_to_loop(struct conn *c)
+/* False when we are closing: nobody would wake it again, and MHD does not stop over one that sleeps. */
+static bool hand_to_loop(struct conn *c)
 {
     struct http *h = c->http;
-    c->progress = WAITING;
-    MHD_suspend_connection(c->mhd);
     pthread_mutex_lock(&h->lock);
-    c->next_write   = NULL;
-    *h->writes_last = c;
-    h->writes_last  = &c->next_write;
+    bool open = !h->closing;
+    if (open) {
+        c->progress = WAITING;
+        MHD_suspend_connection(c->mhd);
+        c->next_write   = NULL;
+        *h->writes_last = c;
+        h->writes_last  = &c->next_write;
+    }
     pthread_mutex_unlock(&h->lock);
-    loop_wake(h->writes_wake);
+    if (open)
+        loop_wake(h->writes_wake);
+    return open;
 }
 
 static enum MHD_Result take(void *arg, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
@@ -344,11 +350,12 @@ static enum MHD_Result take(void *arg, struct MHD_Connection *mhd, const char *u
         plain(c, 413, S("the body is larger than this route takes\n"));
     if (c->progress == READING) {
         c->rq.body = (struct bytes){ c->body, c->body_n };
-        if (c->where == HTTP_WRITES) {
-            hand_to_loop(c);
+        if (c->where == HTTP_WRITES && hand_to_loop(c))
             return MHD_YES;
-        }
-        h->calls.read(h->calls.of, &c->rq, &c->a);
+        if (c->where == HTTP_WRITES)
+            h->calls.failed(h->calls.of, &c->rq, &c->a, ERR_BUSY);
+        else
+            h->calls.read(h->calls.of, &c->rq, &c->a);
         c->progress = ANSWERED;
     }
     return c->progress == ANSWERED ? send_answer(c) : MHD_YES;
