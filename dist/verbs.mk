@@ -34,11 +34,11 @@ check:                           ## floors, faces, gcc and clang with -Werror, A
 	@$(MAKE) $(JOBS) -s portal
 	@test/run.sh house sanitized cover
 
-loops:                           ## kills, full disks, fuzzers for a bounded time
+loops:                           ## kills, power cuts, n-th failures, full disks, fuzzers for a bounded time
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru build/city
-	@KILLS=$${KILLS:-1000} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} CUTS=$${CUTS:-1000} test/run.sh city same kills power full rot restore clock net memory soak fuzz
+	@KILLS=$${KILLS:-1000} CUTS=$${CUTS:-1000} CITIES=$${CITIES:-250} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} test/lanes.sh
 
 city:                            ## the simulated city: all scenes, then seeds; SCENE=x, or SEED=n [HOURS=h]: that one again, with its log
 	@dist/setup.sh run
@@ -50,7 +50,7 @@ long:                            ## ten times the kills and cuts, longer fuzzers
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru build/city
-	@test/long.sh
+	@KILLS=10000 CUTS=10000 NTH=600 ROTS=5000 FUZZ_SECONDS=300 SOAK=60 CITIES=500 test/lanes.sh
 
 bench:                           ## uplinks/s/core, first copy to subscriber, memory a device
 	@dist/setup.sh test

@@ -1,21 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# `make long`: ten times the kills and cuts, five times the fuzzers, and an hour of soak, in two lanes side by side
-# for two cores. At its end a table for docs/testing.md and the line that adds everything up. The last words of a
-# suite say what it did.
+# `make loops` and `make long`: the long suites in two lanes side by side, for two cores: one mostly waits for
+# disks and starts, the other computes. How often and how long is said by the environment (dist/verbs.mk). At
+# its end a table for docs/testing.md and the line that adds everything up. The last words of a suite say what it did.
 cd "$(dirname "$0")/.." || exit 2
-export KILLS="${KILLS:-10000}" CUTS="${CUTS:-10000}" NTH="${NTH:-600}" ROTS="${ROTS:-5000}" FUZZ_SECONDS="${FUZZ_SECONDS:-300}" SOAK="${SOAK:-60}" CITIES="${CITIES:-500}"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 start=$(date +%s)
 
-test/run.sh kills power > "$folder/1" 2>&1 &
+# Each suite's end is told at once; what it said comes at the end, in order.
+lane() { file=$1; shift; test/run.sh "$@" 2>&1 | tee "$folder/$file" | grep --line-buffered '^-- '; }
+lane 1 kills power nth soak &
 one=$!
-test/run.sh soak clock net memory same city nth full rot restore fuzz > "$folder/2" 2>&1 &
+lane 2 city same fuzz full rot restore clock net memory &
 two=$!
 trap 'kill $one $two 2> /dev/null; rm -rf "$folder"; exit 130' INT TERM
 wait $one; wait $two
-cat "$folder/1" "$folder/2"
+cat "$folder/1" "$folder/2" | grep -vE '^([0-9]+ passed, [0-9]+ failed|-- )'
 
 echo "$(date +%F), $(git rev-parse --short HEAD 2> /dev/null), $(nproc) cores, Linux $(uname -r), $(df -T . | awk 'NR==2{print $2}')"
 echo "| suite | what it did | passed | failed | skipped | s |"
