@@ -34,6 +34,7 @@ suite() {
         browser)   need_modules test/browser && test/browser/run.sh ;;
         kills)     need_modules test/process && node test/process/crash.mjs "${KILLS:-250}" ;;
         power)     need_modules test/process && { node test/process/power.mjs --must-fail; node test/process/power.mjs "${CUTS:-250}"; } ;;
+        nth)       need_modules test/process && node test/process/nth.mjs "${NTH:-60}" ;;
         full)      need_modules test/process && node test/process/full.mjs ;;
         rot)       need_modules test/process && make -s build/shim/clock.so && node test/process/rot.mjs "${ROTS:-500}" ;;
         restore)   need_modules test/process && node test/process/restore.mjs ;;

@@ -14,8 +14,9 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { Daemon, PROGRAM, ROOT, Stream, folder } from './daemon.mjs';
+import { Daemon, Stream, folder } from './daemon.mjs';
 import { ARGS, City } from './observer.mjs';
+import { build, shim } from './shims.mjs';
 import { chance, fact, run, same, section, sleep, until } from './facts.mjs';
 
 const NUMBERS = process.argv.slice(2).filter((a) => /^\d+$/.test(a)).map(Number);
@@ -26,14 +27,7 @@ const NUMBERS_SAID = 100;
 const ALL_EVERY = 100, LOOK_EVERY = 25;
 const rnd = chance(SEED ^ 0x5EED);
 
-/* The shims stand beside the program that is tested. */
-const SHIMS = path.join(path.dirname(PROGRAM), 'shim');
-const [POWER, UNDO, ACT] = ['power.so', 'undo', 'act'].map((name) => path.join(SHIMS, name));
-
-function build() {
-    const V = path.relative(ROOT, path.dirname(PROGRAM)), { MAKEFLAGS, MFLAGS, MAKELEVEL, ...env } = process.env;
-    execFileSync('make', ['-s', `V=${V}`, ...[POWER, UNDO, ACT].map((f) => path.relative(ROOT, f))], { cwd: ROOT, env });
-}
+const SHIMS = ['power.so', 'undo', 'act'], [POWER, UNDO, ACT] = SHIMS.map(shim);
 
 /* A folder, and on the same disk the place where what it loses is kept. */
 function disk() {
@@ -261,7 +255,7 @@ async function mustFail() {
 }
 
 await run(async () => {
-    build();
+    build(...SHIMS);
     if (process.argv.includes('--must-fail')) {
         await mustFail();
         return;
