@@ -10,9 +10,12 @@ start=$(date +%s)
 
 # Each suite's end is told at once; what it said comes at the end, in order.
 lane() { file=$1; shift; test/run.sh "$@" 2>&1 | tee "$folder/$file" | grep --line-buffered '^-- '; }
-lane 1 kills power nth soak &
+first="kills power nth soak" second="city same fuzz full rot restore clock net memory"
+# shellcheck disable=SC2086
+lane 1 $first &
 one=$!
-lane 2 city same fuzz full rot restore clock net memory &
+# shellcheck disable=SC2086
+lane 2 $second &
 two=$!
 trap 'kill $one $two 2> /dev/null; rm -rf "$folder"; exit 130' INT TERM
 wait $one; wait $two
@@ -21,12 +24,13 @@ cat "$folder/1" "$folder/2" | grep -vE '^([0-9]+ passed, [0-9]+ failed|-- )'
 echo "$(date +%F), $(git rev-parse --short HEAD 2> /dev/null), $(nproc) cores, Linux $(uname -r), $(df -T . | awk 'NR==2{print $2}')"
 echo "| suite | what it did | passed | failed | skipped | s |"
 echo "|---|---|---|---|---|---|"
-cat "$folder/1" "$folder/2" | awk '
+cat "$folder/1" "$folder/2" | awk -v wanted="$(echo "$first $second" | wc -w)" '
     /^== /            { last = ""; next }
-    /^-- [a-z]+: [0-9]+ passed/ { sub(":", "", $2); gsub(/\|/, "/", last); print "| " $2 " | " last " | " $3 " | " $5 " | " $7 " | " $10 " |"; p += $3; f += $5; s += $7; next }
+    /^-- [a-z]+: [0-9]+ passed/ { sub(":", "", $2); gsub(/\|/, "/", last); print "| " $2 " | " last " | " $3 " | " $5 " | " $7 " | " $10 " |"; p += $3; f += $5; s += $7; n++; next }
     /^[0-9.]+ s$/     { next }
     NF                { last = $0 }
-    END               { printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""; exit f > 0 }'
+    END               { if (n < wanted) { print wanted - n " suites did not end"; f++ }
+                        printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""; exit f > 0 }'
 code=$?
 echo "$((($(date +%s) - start) / 60)) min" >&2
 exit $code
