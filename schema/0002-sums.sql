@@ -5,6 +5,7 @@
 -- Not summed: schema_version.
 
 ALTER TABLE tenant ADD COLUMN sum BIGINT;
+UPDATE tenant SET sum = 4215085313 WHERE number = 1 AND name = 'city' AND created_us = 0;
 ALTER TABLE mark ADD COLUMN sum BIGINT;
 ALTER TABLE token ADD COLUMN sum BIGINT;
 ALTER TABLE gateway ADD COLUMN sum BIGINT;

@@ -15,15 +15,22 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Stands in the store from its first start on, if that was under a program that knows sums. */
-static bool has_mark(struct db *db)
+static bool answers(struct db *db, const char *sql)
 {
-    if (db_schema_version(db) < 2)
-        return false;
-    struct db_query *q = db_query(db, "SELECT 1 FROM mark WHERE tenant = 0 AND name = 'summed'");
+    struct db_query *q = db_query(db, sql);
     bool has = db_step(q) == OK;
     db_reset(q);
     return has;
+}
+
+/* Schema 2 brought the sums: a store that got it together with schema 1 never had rows without, unless
+ * an older program wrote here since, which the next start marks. */
+static bool born_with_sums(struct db *db)
+{
+    return db_schema_version(db) >= 2 &&
+           answers(db, "SELECT 1 FROM schema_version a JOIN schema_version b ON b.version = 2 AND "
+                       "b.applied_at = a.applied_at WHERE a.version = 1") &&
+           !answers(db, "SELECT 1 FROM mark WHERE tenant = 0 AND name = 'unsummed'");
 }
 
 enum err db_open(struct db **out, struct str where, enum db_mode mode, struct str *why,
@@ -47,7 +54,7 @@ enum err db_open(struct db **out, struct str where, enum db_mode mode, struct st
         db_close(db);
         return err;
     }
-    db->summed = has_mark(db);
+    db->summed = born_with_sums(db);
     *out = db;
     return OK;
 }

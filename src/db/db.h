@@ -70,15 +70,15 @@ enum db_kind db_kind(struct db_query *q, int column);    /* as it is stored, bef
  * A row's checksum stands in its column `sum` (docs/adr/0014). Writing: bind the whole row in the
  * table's order from parameter 1 on, then the sum behind it; so a row is always written whole.
  * Reading: the row's columns in the table's order, its sum behind them. A row without a sum is from
- * before there were sums, and is taken as it is; unless the store has the mark "summed", which says
- * that it never had such rows: then it is damaged. The table's name is part of the sum: a page of one
+ * before there were sums, and is taken as it is; unless the store was made with them: then it is
+ * damaged. The table's name is part of the sum: a page of one
  * table that turns up in another is noticed.
  */
 void db_bind_sum(struct db_query *q, int at, const char *table);
 enum db_sum { DB_SUM_RIGHT, DB_SUM_NONE, DB_SUM_WRONG };
 enum db_sum db_row_sum(struct db_query *q, int from, int n, const char *table);
 bool        db_sums_all(const struct db *db);          /* has this store a sum on every row? */
-void        db_sums_some(struct db *db);               /* not any more: the mark goes */
+void        db_sums_some(struct db *db);               /* not any more: write the mark "unsummed", too */
 u32         db_row_crc(struct db_query *q, int from, int n);
 /* The same for a row that is to be used: false when it is damaged, which is then noted under its
  * first `keys` columns. Such a row is left out, never shown. */

@@ -569,11 +569,15 @@ BOTH(a_rows_sum_is_over_its_values_and_says_when_one_of_them_is_another)
     EQ(db_row_sum(q, 0, 5, "another"), DB_SUM_WRONG);            /* its page belongs to another table */
     db_reset(q);
     EQ(db_exec(db, "UPDATE summed SET sum = NULL WHERE a = 7"), OK);
-    EQ(sum_of(db, SUMMED "7"), DB_SUM_NONE);
-    EQ(db_exec(db, "INSERT INTO mark (tenant, name, value) VALUES (0, 'summed', 1)"), OK);
+    EQ(sum_of(db, SUMMED "7"), DB_SUM_WRONG);                    /* a store that had sums from its first row on */
+    EQ(db_exec(db, "INSERT INTO mark (tenant, name, value) VALUES (0, 'unsummed', 1)"), OK);
     db_close(db);
     db = open_store(where, DB_WRITER);
-    EQ(sum_of(db, SUMMED "7"), DB_SUM_WRONG);                    /* a store that had sums from its first row on */
+    EQ(sum_of(db, SUMMED "7"), DB_SUM_NONE);                     /* until an older program wrote there */
+    EQ(db_exec(db, "DELETE FROM mark; UPDATE schema_version SET applied_at = 'before' WHERE version = 1"), OK);
+    db_close(db);
+    db = open_store(where, DB_WRITER);
+    EQ(sum_of(db, SUMMED "7"), DB_SUM_NONE);                     /* or one that is older than sums */
     db_close(db);
 }
 

@@ -178,13 +178,13 @@ enum err db_schema_check(struct db *db, const struct migration *list, size_t n, 
 
 /* ------------------------------------------------------------------ one step */
 
-static enum err record(struct db *db, const struct migration *m, struct arena *arena)
+static enum err record(struct db *db, const struct migration *m, struct str at, struct arena *arena)
 {
     struct db_query *q = db_query(db, "INSERT INTO schema_version (version, compatible_from, applied_at, words)"
                                       " VALUES ($1, $2, $3, $4)");
     db_bind_i64(q, 1, m->version);
     db_bind_i64(q, 2, m->compatible_from);
-    db_bind_str(q, 3, wall_str(arena, sys_clock()));
+    db_bind_str(q, 3, at);
     db_bind_str(q, 4, m->words);
     enum err err = db_run(q);
     if (err || db_is_postgres(db))
@@ -192,7 +192,7 @@ static enum err record(struct db *db, const struct migration *m, struct arena *a
     return db_exec(db, str_fmt(arena, "PRAGMA user_version = %lld", (long long)m->version).p);
 }
 
-static enum err apply(struct db *db, const struct migration *m, struct arena *arena)
+static enum err apply(struct db *db, const struct migration *m, struct str at, struct arena *arena)
 {
     enum err err = db_begin(db);
     if (err)
@@ -202,7 +202,7 @@ static enum err apply(struct db *db, const struct migration *m, struct arena *ar
     if (!err)
         err = db_exec(db, translate(db, m->sql, arena).p);
     if (!err)
-        err = record(db, m, arena);
+        err = record(db, m, at, arena);
     if (!err)
         return db_commit(db);
     db_rollback(db);
@@ -213,12 +213,13 @@ enum err db_migrate(struct db *db, const struct migration *list, size_t n, struc
                     struct arena *arena)
 {
     struct schema schema;
+    struct str at = wall_str(arena, sys_clock());          /* one time for all: db_sums_all asks it */
     enum err err = ask_schema(&schema, db);
 
     if (!err)
         err = judge(&schema, n, why, arena);
     for (size_t i = (size_t)schema.version; !err && i < n; i++) {
-        err = apply(db, &list[i], arena);
+        err = apply(db, &list[i], at, arena);
         if (!err)
             log_line(LOG_INFO, "store schema=%lld words=\"%.*s\"", (long long)list[i].version,
                      STR(list[i].words));

@@ -242,7 +242,7 @@ static void rest(struct city *c)
     while (flow_idle(&c->env, 100, &err) > 0)
         ;
     EQ(err, OK);
-    for (int i = 0; i < 50 && (flow_keep(&c->env, &err) || i < 3); i++)
+    for (int i = 0; i < 200 && (flow_keep(&c->env, &err) || i < 3); i++)
         EQ(err, OK);
 }
 

@@ -7,7 +7,8 @@
  * day before: a row that is lost later, or comes from nowhere, is missed (`hotaru fsck`).
  *
  *     seal(day) = SHA-256( seal(day before, sealed) | tenant | day
- *                          | 'u' id crc  for each uplink | 'r' id crc  for each reading )
+ *                          | 'u' id crc  for each uplink | 'r' … for each reading
+ *                          | 'c' … for each row of copies )
  *     crc is the row's CRC-32C as its columns give it; numbers are little-endian, 8 bytes, crc 4.
  *
  * Tables that only grow have no days: a census of them is taken with each seal and at the end (the marks
@@ -23,6 +24,7 @@
 
 #define DAY_US       (86400 * US_PER_S)
 #define HOUR_US      (3600 * US_PER_S)
+#define SETTLED_US   (60 * US_PER_S)       /* after its day a frame may still get copies, for seconds */
 #define SEAL_ROWS    1000                  /* read at a time */
 #define CUT_ROWS     500                   /* taken away at a time, of each table */
 #define LOOK_US      (60 * US_PER_S)       /* how often it is asked whether there is something to do */
@@ -38,13 +40,19 @@ static const struct { const char *mark, *sql; } census[] = {
     { "rows entity",        "SELECT COUNT(*) FROM entity" },        { "rows stranger",     "SELECT COUNT(*) FROM stranger" },
     { "rows gateway_state", "SELECT COUNT(*) FROM gateway_state" }, { "rows gateway_hour", "SELECT COUNT(*) FROM gateway_hour" },
     { "rows day_seal",      "SELECT COUNT(*) FROM day_seal" },
+    /* What no seal covers yet: from the mark "unsealed" on. */
+    { "rows uplink",        "SELECT COUNT(*) FROM uplink WHERE tenant = 1 AND id >= $1" },
+    { "rows reading",       "SELECT COUNT(*) FROM reading WHERE tenant = 1 AND id >= $1" },
+    { "rows uplink_copies", "SELECT COUNT(*) FROM uplink_copies WHERE tenant = 1 AND id >= $1" },
 };
+#define CENSUS_EVENTS 3
 
 struct keep {
     i64 keep_us;                           /* 0: for ever */
     i64 cut;                               /* as the mark stands in the store */
     struct mono looked, cut_looked;
-    bool sealing, cutting, readings;
+    bool sealing, cutting;
+    int  kind;                             /* of rows that the seal under way reads: an index of kinds */
     u64 tenant;
     i64 day, at;                           /* of the seal under way: up to which id it has read */
     i64 uplinks, read;
@@ -133,10 +141,10 @@ static enum err begin_day(struct env *env, struct keep *k)
     db_reset(q);
     if (err == ERR_NOT_FOUND && (err = first_event(env, k->tenant, &first)) == OK)
         k->day = first / DAY_US;
-    if (err != OK || (n == 0 && first == 0) || env->last_id < (k->day + 1) * DAY_US)
+    if (err != OK || (n == 0 && first == 0) || env->last_id < (k->day + 1) * DAY_US + SETTLED_US)
         return err;
     k->sealing  = true;
-    k->readings = false;
+    k->kind     = 0;
     k->at       = k->day * DAY_US - 1;
     k->uplinks  = k->read = 0;
     seal_begin(k->hash, (struct bytes){ before, n }, k->tenant, k->day);
@@ -170,10 +178,29 @@ bool flow_census(size_t i, const char **mark, const char **sql)
     return true;
 }
 
+/* The first day without a seal; all its events count. */
+static enum err unsealed(struct env *env, i64 *id)
+{
+    struct db_query *q = db_query(env->db, "SELECT MAX(day) FROM day_seal WHERE tenant = 1");
+    enum err err = db_step(q);
+    *id = err == OK && !db_is_null(q, 0) ? (db_i64(q, 0) + 1) * DAY_US : 0;
+    db_reset(q);
+    return err;
+}
+
 static enum err count_table(struct env *env, size_t i)
 {
+    i64 from = 0;
+    bool events = i + CENSUS_EVENTS >= COUNT(census);
+    enum err err = events ? unsealed(env, &from) : OK;
+    if (err == OK && events)
+        err = mac_mark_write(env, "unsealed", from);
+    if (err != OK)
+        return err;
     struct db_query *q = db_query(env->db, census[i].sql);
-    enum err err = db_step(q);
+    if (events)
+        db_bind_i64(q, 1, from);
+    err = db_step(q);
     i64 rows = err == OK ? db_i64(q, 0) : 0;
     db_reset(q);
     return err == OK ? mac_mark_write(env, census[i].mark, rows) : err;
@@ -191,13 +218,19 @@ enum err flow_keep_last(struct env *env)
     return err;
 }
 
+static const struct { char kind; int columns; const char *sql; } kinds[] = {
+    { 'u', UPLINK_COLUMNS,
+      "SELECT " UPLINK_ROW("") " FROM uplink WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4" },
+    { 'r', READING_COLUMNS,
+      "SELECT " READING_ROW("") " FROM reading WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4" },
+    { 'c', COPIES_COLUMNS,
+      "SELECT " COPIES_ROW("") " FROM uplink_copies WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4" },
+};
+
 /* A portion of the day's rows. *n: how many. */
 static enum err read_on(struct env *env, struct keep *k, i64 *n)
 {
-    struct db_query *q = db_query(
-        env->db, k->readings ? "SELECT " READING_ROW("") " FROM reading WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4"
-                             : "SELECT " UPLINK_ROW("") " FROM uplink WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4");
-    int columns = k->readings ? READING_COLUMNS : UPLINK_COLUMNS;
+    struct db_query *q = db_query(env->db, kinds[k->kind].sql);
     enum err err;
     db_bind_i64(q, 1, (i64)k->tenant);
     db_bind_i64(q, 2, k->at);
@@ -205,7 +238,7 @@ static enum err read_on(struct env *env, struct keep *k, i64 *n)
     db_bind_i64(q, 4, SEAL_ROWS);
     for (*n = 0; (err = db_step(q)) == OK; ++*n) {
         k->at = db_i64(q, 1);
-        seal_row(k->hash, k->readings ? 'r' : 'u', k->at, db_row_crc(q, 0, columns));
+        seal_row(k->hash, kinds[k->kind].kind, k->at, db_row_crc(q, 0, kinds[k->kind].columns));
     }
     return err == ERR_NOT_FOUND ? OK : err;
 }
@@ -214,15 +247,15 @@ static enum err seal_on(struct env *env, struct keep *k)
 {
     i64 n;
     enum err err = read_on(env, k, &n);
-    *(k->readings ? &k->read : &k->uplinks) += n;
+    k->uplinks += k->kind == 0 ? n : 0;
+    k->read    += k->kind == 1 ? n : 0;
     if (err != OK || n == SEAL_ROWS)
         return err;
-    if (k->readings) {
+    if (++k->kind == COUNT(kinds)) {
         k->counted = 0;
         return write_seal(env, k);
     }
-    k->readings = true;
-    k->at       = k->day * DAY_US - 1;
+    k->at = k->day * DAY_US - 1;
     return OK;
 }
 
@@ -334,6 +367,7 @@ bool flow_keep(struct env *env, enum err *err)
     }
     if (*err == OK && was_sealing && !k->sealing)
         k->looked = mono_after(env_now(env), -LOOK_US);         /* perhaps the next day is over too */
-    return k->sealing || k->cutting || before.counted < COUNT(census);        /* behind the census: perhaps another day */
+    bool counting = MIN(k->counted, before.counted) < COUNT(census);        /* behind the census: perhaps another day */
+    return k->sealing || k->cutting || counting;
 }
 

@@ -204,12 +204,14 @@ static enum err forget_stale_sums(struct env *env)
         "UPDATE entity SET sum = NULL WHERE sum IS NOT NULL",        "UPDATE downlink SET sum = NULL WHERE sum IS NOT NULL",
         "UPDATE uplink_copies SET sum = NULL WHERE sum IS NOT NULL", "UPDATE refusal SET sum = NULL WHERE sum IS NOT NULL",
         "UPDATE gateway_state SET sum = NULL WHERE sum IS NOT NULL", "UPDATE stranger SET sum = NULL WHERE sum IS NOT NULL",
-        "UPDATE gateway_hour SET sum = NULL WHERE sum IS NOT NULL",  "DELETE FROM mark WHERE tenant = 0 AND name = 'summed'",
+        "UPDATE gateway_hour SET sum = NULL WHERE sum IS NOT NULL",
     };
     bool older;
     enum err err = mac_older_wrote(env->db, &older);
-    if (older)
+    if (older) {
         db_sums_some(env->db);
+        (void)mac_mark_write(env, "unsummed", 1);
+    }
     for (size_t i = 0; older && i < COUNT(tables) && env->failed == OK; i++)
         (void)env_run(env, env_query(env, tables[i]));
     return err == OK ? env->failed : err;

@@ -185,34 +185,6 @@ static enum err start_mac(struct env *env, const struct settings *s, struct str 
     return err;
 }
 
-/* The migrations make tenants, and a migration knows no sums. */
-static enum err sum_tenants(struct env *env)
-{
-    struct db_query *q = db_query(env->db, "SELECT number, name, created_us FROM tenant WHERE sum IS NULL LIMIT 1");
-    struct db_query *put = env_query(env, "INSERT INTO tenant (number, name, created_us, sum) VALUES ($1, $2, $3, $4) "
-                                          "ON CONFLICT (number) DO UPDATE SET sum = excluded.sum");
-    enum err err = put ? db_step(q) : env->failed;
-    if (err == OK) {
-        db_bind_i64(put, 1, db_i64(q, 0));
-        db_bind_str(put, 2, db_str(q, 1));
-        db_bind_i64(put, 3, db_i64(q, 2));
-        db_bind_sum(put, 4, "tenant");
-        err = env_run(env, put);
-    }
-    db_reset(q);
-    return err == ERR_NOT_FOUND ? OK : err;
-}
-
-/* A new store has a sum on every row, for ever: a row without one will be damaged. */
-static enum err promise_sums(struct env *env)
-{
-    struct db_query *q = db_query(env->db, "SELECT 1 FROM gateway UNION ALL SELECT 1 FROM device UNION ALL "
-                                         "SELECT 1 FROM token LIMIT 1");
-    enum err err = db_sums_all(env->db) ? OK : db_step(q);
-    db_reset(q);
-    return err == ERR_NOT_FOUND ? mac_mark_write(env, "summed", 1) : err;
-}
-
 /* What the schema's own text was when its version was new: no row's sum covers that text. */
 static enum err keep_schema_sum(struct env *env, struct arena *boot)
 {
@@ -247,8 +219,7 @@ enum err engine_open(struct env *env, const struct settings *s, struct str *why,
     db_damage_watch(env->db, env->damage);
     if ((err = start_mac(env, s, why, boot)) != OK)
         return err;
-    if ((err = keep_schema_sum(env, boot)) != OK || (err = sum_tenants(env)) != OK ||
-        (err = promise_sums(env)) != OK)
+    if ((err = keep_schema_sum(env, boot)) != OK)
         return err;
     flow_keep_start(env, s->number[SET_keep_days] * 86400 * US_PER_S);
     *why = S("the store cannot be written");

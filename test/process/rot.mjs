@@ -171,7 +171,10 @@ await run(async () => {
             const items = await pages(d);
             const lies = [...items].filter((x) => !shown.has(x));
             if (lies.length) shownWrong.push(`${n} ${kind}: ${lies[0]}`);
-        } catch (e) { if (d.alive) throw e; }
+        } catch (e) {
+            const end = await Promise.race([d.exited, sleep(2000)]);
+            if (end?.code !== 75) shownWrong.push(`${n} ${kind}: ${e}, and ended with ${JSON.stringify(end)}: ${d.log.slice(-300)}`);
+        }
         if (d.alive) await d.kill();
         rmSync(dir, { recursive: true, force: true });
     }
