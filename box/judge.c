@@ -319,6 +319,8 @@ static void watch_answers(void)
     u64 refused = disk_counts().refused_full;
     bool full = refused != j->refused_full || disk_used_bytes() + ROOM_AGAIN > f->room_bytes;
     j->refused_full = refused;
+    if (full || f->sync_us > 5 * US_PER_MS || f->sync_slow > 0.01)
+        j->ill_at = b->now;
     if (full || !b->alive || b->dead) {
         j->was_full = j->was_full || full;
         begin_waiting();
@@ -418,7 +420,7 @@ static void promised_join(struct said *s)
     box_broken("R5", "%.*s is acknowledged, and its DevNonce is not kept", STR(judge_what(s)));
 }
 
-static void promised(u32 index)
+static void promised(u32 gateway, u32 index)
 {
     struct judge *j = the_judge;
     struct said *s = &j->said.p[index];
@@ -430,6 +432,9 @@ static void promised(u32 index)
         promised_data(s);
     s = &j->said.p[index];
     j->table.acknowledged += first && s->id != 0;
+    enum lora_mtype mtype = (enum lora_mtype)(s->frame.p[0] >> 5);
+    if (first && (mtype == MTYPE_JOIN_REQUEST || (mtype == MTYPE_CONFIRMED_UP && s->id)))
+        down_owed(gateway, index);
 }
 
 static void take_ack(u32 gateway, u16 token)
@@ -439,7 +444,7 @@ static void take_ack(u32 gateway, u16 token)
     for (u32 i = 0; i < MIN(l->push_n, (u32)PUSHES); i++)
         if (l->token[i] == token && !l->push[i].doubtful)
             for (u32 k = 0; k < l->push[i].n; k++)
-                promised(l->push[i].said[k]);
+                promised(gateway, l->push[i].said[k]);
 }
 
 void judge_down(u32 gateway, struct bytes datagram)
@@ -467,6 +472,7 @@ void judge_step(void)
     j->looked_at = b->now;
     watch_life();
     watch_answers();
+    down_overdue();
     j->codecs_ill = j->codecs_ill || codec_faults()->dies > 0 || codec_faults()->slow > 0 || codec_faults()->full > 0;
     if (j->whole_due && b->alive && !b->dead && mono_since(b->now, j->life_began) > US_PER_S)
         judge_whole();

@@ -47,6 +47,7 @@ struct said {
     u32 device, talk, fcnt;             /* talk NOBODY: a join-request, fcnt is its DevNonce */
     u64 place;                          /* a tracker's: where it is, as it stands in the payload */
     bool acked, excused, doubled;       /* doubled: the device used this counter for two frames */
+    bool answered;                      /* a downlink left for it */
 };
 
 /* A row of the store, in the order of ids. */
@@ -68,11 +69,14 @@ struct listener {                       /* a gateway */
     u32  heard_n, push_n, asked_n;
     bool answered;                      /* ever: the daemon knows it */
 };
+/* An answer that must have left by then. */
+struct owed  { u32 said, life; struct mono by; };
 struct speaker {                        /* a device */
     u32 talk, newest_stored;            /* its session now; its newest one with a row; NOBODY */
     i64 join_nonce;                     /* the highest it was given; -1 */
     i64 last_event;                     /* head of the chain of its rows */
     u32 accepts;
+    struct mono accepted_at;            /* the last */
 };
 
 struct sent    { u64 hash; u32 life, device; };
@@ -90,6 +94,8 @@ struct judge {
     LIST(struct granted) granted;
     LIST(struct listener) listeners;
     LIST(struct speaker) speakers;
+    LIST(struct owed) owed;
+    u32  owed_first;                    /* those before have been looked at */
     struct map by_phy, by_counter, by_eui, by_devaddr, by_row_session, by_down_counter, by_down_phy, by_nonce,
                fcnts, places, degrees, trackers;
     u32 fixes;                          /* of trackers: latitude of the n-th is 2 n in `degrees`, longitude 2 n + 1 */
@@ -118,6 +124,7 @@ struct judge {
     bool mute, was_full, first_ack;
     u64  refused_full;
     i64  first_ack_us_max;
+    struct mono ill_at;                 /* when the disk was last not sound */
 
     /* for the record, nothing is broken by them */
     u64 overlaps, displaced, unlistened;
@@ -148,6 +155,8 @@ i64  store_join_nonce(u32 device);
 
 /* judge_down.c */
 void down_pull_resp(u32 gateway, u16 token, struct bytes json);
+void down_owed(u32 gateway, u32 said);                           /* acknowledged: a join, or a confirmed frame */
+void down_overdue(void);
 void down_refused(u32 gateway, u16 token, struct str json);
 
 /* judge_seen.c */

@@ -172,6 +172,7 @@ static void check_window(const struct down *d, u32 device, bool join)
                    STR(judge_what(&judge_here()->said.p[nearest->said])), d->tmst - nearest->tmst, (unsigned)nearest->listens.delay_s);
     if (!h || d->imme)
         return;
+    judge_here()->said.p[h->said].answered = true;
     check_radio(d, h, window_of(h, d));
     check_in_time(d, h);
 }
@@ -300,6 +301,7 @@ static void take_accept(const struct down *d)
     map_put(&j->by_down_phy, d->hash, device);
     struct speaker *s = speaker_of(device);
     s->accepts++;
+    s->accepted_at = j->box->now;
     j->table.joins++;
     if ((i64)a.join_nonce <= s->join_nonce)
         box_broken("R5", "%.*s: JoinNonce %u after %lld", STR(judge_who(device)), a.join_nonce, (long long)s->join_nonce);
@@ -314,6 +316,61 @@ static void take_accept(const struct down *d)
         }
     }
     check_join_rows(device, &a, request);
+}
+
+/* ------------------------------------------------------------------ answers that are owed */
+
+static const struct catch *caught(u32 gateway, u32 said)
+{
+    const struct listener *l = listener_of(gateway);
+    for (u32 i = 0; i < MIN(l->heard_n, (u32)HEARD); i++) {
+        const struct catch *h = &l->heard[(l->heard_n - 1 - i) % HEARD];
+        if (h->said == said)
+            return h;
+    }
+    return NULL;
+}
+
+void down_owed(u32 gateway, u32 said)
+{
+    struct judge *j = judge_here();
+    const struct said *s = &j->said.p[said];
+    const struct catch *h = caught(gateway, said);
+    if (!h || !h->quick || (s->talk == NOBODY && store_has_nonce(s->device, (u16)s->fcnt) != SEEN))
+        return;
+    struct owed *o = list_add(&j->owed);
+    *o = (struct owed){ said, j->life, mono_after(j->box->now, (h->listens.delay_s + 2) * US_PER_S) };
+}
+
+/* Every gateway that heard it was well and had a sound way, so whichever was chosen could be asked. */
+static bool could_be_asked(u32 said)
+{
+    const struct box *b = judge_here()->box;
+    for (u32 g = 0; g < b->sim.gateways_n; g++)
+        if (caught(g, said) && (!way_is_sound(g) || mono_since(b->now, net_path(g)->cut_until) < 2 * NEAR_US ||
+                                mono_since(b->now, b->sim.gateways[g].silent_until) < 2 * NEAR_US))
+            return false;
+    return true;
+}
+
+static void check_owed(const struct owed *o)
+{
+    struct judge *j = judge_here();
+    const struct box *b = j->box;
+    const struct said *s = &j->said.p[o->said];
+    /* Of two joins of a device at the same time, one from a thief, the newer is answered. */
+    bool another = s->talk == NOBODY && mono_since(b->now, speaker_of(s->device)->accepted_at) < NEAR_US;
+    if (s->answered || another || o->life != b->life || !b->alive || b->dead || mono_since(b->now, j->life_began) < 2 * NEAR_US ||
+        mono_since(b->now, j->ill_at) < 2 * NEAR_US || s->listens.delay_s == 0 || !could_be_asked(o->said))
+        return;
+    box_broken("answer", "%.*s is accepted, and nothing was sent back in its windows", STR(judge_what(s)));
+}
+
+void down_overdue(void)
+{
+    struct judge *j = judge_here();
+    for (; j->owed_first < j->owed.n && !mono_before(j->box->now, j->owed.p[j->owed_first].by); j->owed_first++)
+        check_owed(&j->owed.p[j->owed_first]);
 }
 
 /* ------------------------------------------------------------------ taps */
