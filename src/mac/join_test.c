@@ -150,23 +150,24 @@ TEST(copies_of_a_join_request_are_no_reuse_as_long_as_the_window_is_known)
     rig_stop(c);
 }
 
-TEST(a_second_join_replaces_the_one_that_waits_and_not_the_one_that_is_used)
+TEST(two_joins_wait_and_the_first_uplink_under_one_ends_what_is_older)
 {
     struct rig *c = rig_make();
-    struct node used = rig_node(RIVER), lost = rig_node(RIVER), third = rig_node(RIVER);
+    struct node used = rig_node(RIVER), second = rig_node(RIVER), third = rig_node(RIVER);
     rig_join(c, &used);
     EQ(rig_alone(c, NULL, rig_plain(&used, 0), NOW), PASS);
-    lost.dev_nonce = 1, third.dev_nonce = 2;
-    rig_join(c, &lost);
+    second.dev_nonce = 1, third.dev_nonce = 2;
+    rig_join(c, &second);
     rig_join(c, &third);
-    EQ(rig_count(c, "SELECT COUNT(*) FROM session"), 2);
+    EQ(rig_count(c, "SELECT COUNT(*) FROM session"), 3);
     rig_crash(c);
-    EQ(rig_alone(c, NULL, rig_plain(&lost, 0), NOW), DROP_UNKNOWN_DEVADDR);
     EQ(rig_alone(c, NULL, rig_plain(&used, 1), NOW), PASS);
-    EQ(rig_alone(c, NULL, rig_plain(&third, 0), NOW), PASS);
+    EQ(rig_alone(c, NULL, rig_plain(&second, 0), NOW), PASS);
     EQ(rig_alone(c, NULL, rig_plain(&used, 2), NOW), DROP_UNKNOWN_DEVADDR);
+    EQ(rig_alone(c, NULL, rig_plain(&third, 0), NOW), PASS);
+    EQ(rig_alone(c, NULL, rig_plain(&second, 1), NOW), DROP_UNKNOWN_DEVADDR);
     EQ(rig_count(c, "SELECT COUNT(*) FROM session"), 1);
-    rig_forget(&used), rig_forget(&lost), rig_forget(&third), rig_stop(c);
+    rig_forget(&used), rig_forget(&second), rig_forget(&third), rig_stop(c);
 }
 
 TEST(a_join_request_is_refused_by_its_own_word)
