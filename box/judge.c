@@ -249,8 +249,8 @@ static bool mark_doubtful(struct listener *l, u16 token, u64 hash, bool *again)
     return doubtful;
 }
 
-/* The frames of a datagram; none of a device's: an entry all the same, for its token. */
-static void take_push(u32 gateway, struct bytes datagram)
+/* The frames of a datagram; none of a device's: an entry all the same, for its token, and false. */
+static bool take_push(u32 gateway, struct bytes datagram)
 {
     struct judge *j = the_judge;
     struct listener *l = listener_of(gateway);
@@ -259,7 +259,7 @@ static void take_push(u32 gateway, struct bytes datagram)
     u64 hash  = hash_bytes(datagram);
     bool again = false, doubtful = mark_doubtful(l, token, hash, &again);
     if (again)
-        return;                                            /* some networks deliver twice */
+        return false;                                      /* some networks deliver twice */
     struct push *p = push_new(l, hash, token, doubtful);
     if (json_read(&doc, str_of((struct bytes){ datagram.p + HEAD, datagram.n - HEAD }), &j->scratch, JSON_LENIENT, NULL) != OK)
         die("the judge does not understand what a gateway sends");
@@ -278,6 +278,7 @@ static void take_push(u32 gateway, struct bytes datagram)
         p->said[p->n++] = said;
         note_heard(gateway, said, rxpk);
     }
+    return p->n > 0;
 }
 
 /* ------------------------------------------------------------------ does it answer? */
@@ -334,10 +335,13 @@ static void watch_answers(void)
                (long long)(mono_since(b->now, j->waits_since) / 1000), j->was_full ? ", although there is room again" : "");
 }
 
-static void answered(struct listener *l)
+/* What carries no frame asks nothing of the store: that it is acknowledged says nothing. */
+static void answered(struct listener *l, bool frames)
 {
     struct judge *j = the_judge;
     l->answered = true;
+    if (!frames)
+        return;
     if (!j->first_ack)
         j->first_ack_us_max = MAX(j->first_ack_us_max, mono_since(j->box->now, j->life_began));
     j->first_ack = true;
@@ -353,8 +357,8 @@ void judge_up(u32 gateway, bool pull, struct bytes datagram)
     if (datagram.n < HEAD)
         return;
     if (!pull && datagram.p[3] == PUSH_DATA) {
-        take_push(gateway, datagram);
-        waits(gateway);
+        if (take_push(gateway, datagram))
+            waits(gateway);
     }
     if (pull && datagram.p[3] == TX_ACK && datagram.n > HEAD)
         down_refused(gateway, get_u16be(datagram.p + 1), str_of((struct bytes){ datagram.p + HEAD, datagram.n - HEAD }));
@@ -440,11 +444,15 @@ static void promised(u32 gateway, u32 index)
 static void take_ack(u32 gateway, u16 token)
 {
     struct listener *l = listener_of(gateway);
-    answered(l);
-    for (u32 i = 0; i < MIN(l->push_n, (u32)PUSHES); i++)
-        if (l->token[i] == token && !l->push[i].doubtful)
-            for (u32 k = 0; k < l->push[i].n; k++)
-                promised(gateway, l->push[i].said[k]);
+    u32 frames = 0;
+    for (u32 i = 0; i < MIN(l->push_n, (u32)PUSHES); i++) {
+        if (l->token[i] != token || l->push[i].doubtful)
+            continue;
+        frames += l->push[i].n;
+        for (u32 k = 0; k < l->push[i].n; k++)
+            promised(gateway, l->push[i].said[k]);
+    }
+    answered(l, frames > 0);
 }
 
 void judge_down(u32 gateway, struct bytes datagram)

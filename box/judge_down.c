@@ -160,7 +160,8 @@ static void note_asked(const struct down *d)
     l->asked[l->asked_n++ % ASKS] = (struct asked){ d->hash, d->tmst, d->airtime_us, d->token, false };
 }
 
-static void check_window(const struct down *d, u32 device, bool join)
+/* The uplink that it answers, or NULL. */
+static const struct catch *check_window(const struct down *d, u32 device, bool join)
 {
     const struct catch *nearest = NULL, *h = answered_by(d, device, join, &nearest);
     if (d->imme)
@@ -171,10 +172,11 @@ static void check_window(const struct down *d, u32 device, bool join)
         box_broken("window", "gateway %u shall answer %.*s %u us after it, RX1 is %u s after it", d->gateway,
                    STR(judge_what(&judge_here()->said.p[nearest->said])), d->tmst - nearest->tmst, (unsigned)nearest->listens.delay_s);
     if (!h || d->imme)
-        return;
+        return NULL;
     judge_here()->said.p[h->said].answered = true;
     check_radio(d, h, window_of(h, d));
     check_in_time(d, h);
+    return h;
 }
 
 /* ------------------------------------------------------------------ data: counters */
@@ -243,7 +245,14 @@ static void take_data(const struct down *d)
         box_broken("R4", "%.*s DevAddr %08x: FCntDown %u carries another ciphertext than in life %u", STR(judge_who(j->talks.p[talk].device)),
                    f.devaddr, fcnt, j->sent.p[known].life);
     }
-    check_window(d, j->talks.p[talk].device, false);
+    const struct catch *h = check_window(d, j->talks.p[talk].device, false);
+    if (!h)
+        return;
+    const struct said *s = &j->said.p[h->said];
+    bool confirmed = s->frame.p[0] >> 5 == MTYPE_CONFIRMED_UP, says_so = f.fctrl & FCTRL_ACK;
+    if (confirmed != says_so)
+        box_broken("answer", "the answer to %.*s %s, and its device asked %s", STR(judge_what(s)),
+                   says_so ? "acknowledges it" : "does not acknowledge it", confirmed ? "for that" : "for nothing of that kind");
 }
 
 /* ------------------------------------------------------------------ joins */
@@ -295,7 +304,7 @@ static void take_accept(const struct down *d)
     }
     const struct catch *nearest = NULL, *h = answered_by(d, device, true, &nearest);
     const struct said *request = h ? &j->said.p[h->said] : NULL;
-    check_window(d, device, true);
+    (void)check_window(d, device, true);
     if (map_get(&j->by_down_phy, d->hash) != MAP_NONE)
         return;                                            /* the same, by another gateway or window */
     map_put(&j->by_down_phy, d->hash, device);
