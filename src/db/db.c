@@ -24,12 +24,13 @@ static bool answers(struct db *db, const char *sql)
 }
 
 /* Schema 2 brought the sums: a store that got it together with schema 1 never had rows without, unless
- * an older program wrote here since, which the next start marks. */
+ * an older program wrote here since, which the next start marks. Where neither can be read, rows without
+ * a sum are not believed. */
 static bool born_with_sums(struct db *db)
 {
     return db_schema_version(db) >= 2 &&
-           answers(db, "SELECT 1 FROM schema_version a JOIN schema_version b ON b.version = 2 AND "
-                       "b.applied_at = a.applied_at WHERE a.version = 1") &&
+           !answers(db, "SELECT 1 FROM schema_version a JOIN schema_version b ON b.version = 2 AND "
+                        "b.applied_at <> a.applied_at WHERE a.version = 1") &&
            !answers(db, "SELECT 1 FROM mark WHERE tenant = 0 AND name = 'unsummed'");
 }
 

@@ -90,6 +90,12 @@ static void check_parameters(const char *sql, sqlite3_stmt *stmt)
     }
 }
 
+/* A table or column that every store has: its schema's text is damaged. */
+static bool names_are_gone(struct sqlite *s)
+{
+    return str_starts(str_z(sqlite3_errmsg(s->handle)), S("no such "));
+}
+
 static struct db_query *make(struct db *db, const char *sql)
 {
     struct sqlite       *s = body(db);
@@ -97,10 +103,10 @@ static struct db_query *make(struct db *db, const char *sql)
 
     int rc = sqlite3_prepare_v3(s->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
     if (rc != SQLITE_OK || !q->stmt) {
-        if (meaning(rc) == ERR_INVALID || rc == SQLITE_OK)
+        if ((meaning(rc) == ERR_INVALID && !names_are_gone(s)) || rc == SQLITE_OK)
             die("SQLite does not understand: %s: %s", sqlite3_errmsg(s->handle), sql);
         (void)fail(s, rc);
-        q->q.bad = meaning(rc);          /* the disk or a lock: every use says so */
+        q->q.bad = meaning(rc) == ERR_INVALID ? ERR_IO : meaning(rc);      /* the disk or a lock: every use says so */
     }
     check_parameters(sql, q->stmt);
     q->q.parameters = q->stmt ? sqlite3_bind_parameter_count(q->stmt) : -1;
@@ -152,6 +158,8 @@ static void bind_null(struct db_query *q, int at)
 
 static void reset(struct db_query *q)
 {
+    if (!stmt_of(q))
+        return;                              /* it could not be prepared, and says so */
     sqlite3_reset(stmt_of(q));
     sqlite3_clear_bindings(stmt_of(q));
 }

@@ -30,6 +30,7 @@ struct fsck {
     struct arena *arena;
     FILE *words, *rows;
     u64 said;                            /* of the present kind */
+    bool strict;                         /* a row without a sum is damaged */
     i64 cut, rolled, ended, unsealed;
 };
 
@@ -110,6 +111,7 @@ static void check_versions(struct fsck *f)
         file = db_i64(q, 2);
     }
     db_reset(q);
+    f->strict = db_sums_all(f->db) || !good || version != file;
     if (!good || version != file)
         say(f, "schema_version", S(""), "the versions of the schema do not follow each other", "版の番号が続いていません");
 }
@@ -171,7 +173,7 @@ static void check_table(struct fsck *f, const struct table *t)
         enum db_sum sum = has_sum ? db_row_sum(q, 0, n - 1, t->name) : DB_SUM_NONE;
         f->report->rows++;
         f->report->unsummed += has_sum && sum == DB_SUM_NONE;
-        if (sum == DB_SUM_WRONG)
+        if (sum == DB_SUM_WRONG || (has_sum && sum == DB_SUM_NONE && f->strict))
             say(f, t->name, db_key_text(q, 0, t->keys, key, sizeof key), "its checksum is wrong: the row is damaged",
                 "検査値が合いません（行が壊れています）");
         else if (f->rows)
