@@ -349,7 +349,7 @@ static int usage(const char *bad)
 {
     (void)fprintf(stderr, "city: %s is not understood\n"
                           "  --seeds A-B       cities from these seeds [1-4]      --seed N   only this one\n"
-                          "  --hours H         of each city [1]                   --devices N [520]   --gateways N [24]\n"
+                          "  --hours H         of each city [1]                   --devices N [520]   --gateways N [21]\n"
                           "  --for SECONDS     begin no more cities after that    --at-once N [2]\n"
                           "  --calm            nothing goes wrong                 -v         print the log\n"
                           "  --scene FILE …    these scenes, to the end of the line; before it: --seed N replaces theirs\n"
@@ -365,7 +365,7 @@ static bool number(double *to, const char *text)
 
 int main(int argc, char **argv)
 {
-    struct order o = { .plan = { .hours = 1, .gateways = 24, .devices = 520, .interval_scale = 0.7, .faults = true, .speed = 4 },
+    struct order o = { .plan = { .hours = 1, .gateways = 21, .devices = 520, .interval_scale = 0.78, .faults = true, .speed = 4 },
                        .first = 1, .last = 4, .at_once = 2 };
     out = fdopen(dup(1), "w");
     for (int i = 1; i < argc; i++) {
