@@ -97,7 +97,8 @@ static bool read_all(const char *path, int to, struct str *sha256, i64 *bytes, s
     bool good = true;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    (void)EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
+    if (!hash || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)
+        die("out of memory: a hash");
     for (*bytes = 0; fd >= 0 && good && (got = read(fd, block, BLOCK)) > 0; *bytes += got) {
         (void)EVP_DigestUpdate(hash, block, (size_t)got);
         good = to < 0 || write(to, block, (size_t)got) == got;
