@@ -347,6 +347,8 @@ void down_owed(u32 gateway, u32 said)
     const struct catch *h = caught(gateway, said);
     if (!h || !h->quick || (s->talk == NOBODY && store_has_nonce(s->device, (u16)s->fcnt) != SEEN))
         return;
+    if (s->talk != NOBODY && j->talks.p[s->talk].stored_most > s->fcnt)
+        return;                                    /* a thief brought what nobody had heard: late, and never answered */
     struct owed *o = list_add(&j->owed);
     *o = (struct owed){ said, j->life, mono_after(j->box->now, (h->listens.delay_s + 2) * US_PER_S) };
 }

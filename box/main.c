@@ -365,7 +365,7 @@ static bool number(double *to, const char *text)
 
 int main(int argc, char **argv)
 {
-    struct order o = { .plan = { .hours = 1, .gateways = 21, .devices = 520, .interval_scale = 0.78, .faults = true, .speed = 4 },
+    struct order o = { .plan = { .hours = 1, .gateways = 21, .devices = 520, .interval_scale = 0.92, .faults = true, .speed = 4 },
                        .first = 1, .last = 4, .at_once = 2 };
     out = fdopen(dup(1), "w");
     for (int i = 1; i < argc; i++) {
