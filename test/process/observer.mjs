@@ -184,7 +184,7 @@ export class City {
             d.waits = d.dev_nonce;
             for (const g of this.gateways) if (!(await g.hear(phy, {}, { ms: 5000 }))) throw new Error(`${d.dev_eui}: the join-request was not acknowledged`);
         }
-        await until(() => open.size === 0, 7000);
+        await until(() => open.size === 0, 20000);
         return open.size;
     }
 
@@ -263,14 +263,14 @@ export class City {
 
     async judge() {
         const { truth } = this;
-        await until(() => this.missing().length === 0, 5000, 50);
+        await until(() => this.missing().length === 0, 60000, 50);
         same('every acknowledged frame was delivered', this.missing().slice(0, 5), []);
         const several = [...truth.ids].filter(([, ids]) => ids.size > 1).map(([name, ids]) => `${name}: ${[...ids]}`);
         same('no frame has two ids', several.slice(0, 5), []);
 
         const all = [];
         const whole = await new Stream(this.daemon, '/v1/stream?kind=uplink&since=0', (e) => all.push(e)).start();
-        await until(() => all.length >= truth.ids.size, 20000, 50);
+        await until(() => all.length >= truth.ids.size, 60000, 50);
         await sleep(100);
         whole.stop();
         const stored = new Map();
@@ -321,7 +321,7 @@ export class City {
         const { truth, daemon } = this, joiners = this.devices.slice(0, JOINERS);
         const before = truth.ids.size;
         for (const d of joiners) { const fcnt = d.fcnt++; await this.offer(d.up(Buffer.from([4, 5, 6]), { fcnt })); }
-        await until(() => truth.ids.size >= before + JOINERS, 3000);
+        await until(() => truth.ids.size >= before + JOINERS, 20000);
         same('the running session outlives joins whose accept was never heard', truth.ids.size - before, JOINERS);
         const old = joiners.map((d) => d.session);
         same('all join again', await this.joinAll(joiners, 60000), 0);
@@ -329,7 +329,7 @@ export class City {
         fact('a new session has a new address or new keys', joiners.every((d, i) => !d.accepted.keys.NwkSKey.equals(old[i].keys.NwkSKey)));
         const start = truth.byId.size;
         for (const d of joiners) { d.session = d.accepted; await this.offer(d.up(Buffer.from([4, 5, 6]), { fcnt: 40000 - 30000 })); }
-        await until(() => truth.byId.size >= start + JOINERS, 3000);
+        await until(() => truth.byId.size >= start + JOINERS, 20000);
         same('the new session is heard', truth.byId.size - start, JOINERS);
         const metrics = await daemon.metrics();
         for (const [i, d] of joiners.entries()) await this.offer(d.up(Buffer.from([4, 5, 6]), { fcnt: d.fcnt++, session: old[i] }));

@@ -191,7 +191,7 @@ class Watched extends City {
             this.top = Math.max(this.top, Number(id));
         });
         try { await reader.start(); } catch { return; }         /* the power went again: the next life will be asked */
-        await until(() => missing().length === 0 || !daemon.alive, LIE ? 300 : 5000, 2);
+        await until(() => missing().length === 0 || !daemon.alive, LIE ? 300 : 60000, names.length > 1000 ? 100 : 2);
         reader.stop();
         if (missing().length && !daemon.alive) return;
         for (const name of missing()) this.lost.push(`${name} before life ${this.life}`);
