@@ -22,8 +22,8 @@
 #define TX_ACK    5
 #define HEAD      12
 #define TRACKER_PLACE 8                 /* latitude and longitude in a tracker's payload */
-#define SILENCE_US (5 * US_PER_S)       /* so long nobody waits for an acknowledgement (R13, R16) */
-#define SOME       3
+#define SILENCE_US (20 * US_PER_S)      /* so long nobody waits for an acknowledgement (R13, R16) … */
+#define SOME       12                    /* … of so many datagrams: a few have reasons of their own */
 #define ROOM_AGAIN ((i64)256 << 20)     /* a disk that was full is called so until there is plenty */
 #define QUICK_US   (300 * US_PER_MS)
 #define LOOK_US    (250 * US_PER_MS)

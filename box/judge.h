@@ -96,6 +96,8 @@ struct judge {
     LIST(struct speaker) speakers;
     LIST(struct owed) owed;
     u32  owed_first;                    /* those before have been looked at */
+    u32  unanswered_life, unanswered;   /* owed and not sent, in that life */
+    u64  unanswered_all;
     struct map by_phy, by_counter, by_eui, by_devaddr, by_row_session, by_down_counter, by_down_phy, by_nonce,
                fcnts, places, degrees, trackers;
     u32 fixes;                          /* of trackers: latitude of the n-th is 2 n in `degrees`, longitude 2 n + 1 */

@@ -476,8 +476,9 @@ void judge_rest(void *arg, i64 number)
     read_owed();
     seen_overdue();
     box_log("judge: %u frames, %u stored, %llu looks into the store, %llu blind; %llu overlaps, %llu displaced sessions, "
-            "%llu downlinks that nobody listened for, first acknowledgement at most %lld ms after a start",
+            "%llu downlinks that nobody listened for, %llu answers owed and not sent, first acknowledgement at most %lld ms after a start",
             j->said.n, j->rows.n, (unsigned long long)j->looks, (unsigned long long)j->blind, (unsigned long long)j->overlaps,
-            (unsigned long long)j->displaced, (unsigned long long)j->unlistened, (long long)(j->first_ack_us_max / 1000));
+            (unsigned long long)j->displaced, (unsigned long long)j->unlistened, (unsigned long long)j->unanswered_all,
+            (long long)(j->first_ack_us_max / 1000));
     j->scratch = mark;
 }
