@@ -141,8 +141,9 @@ static void check_in_time(const struct down *d, const struct catch *h)
     if (ahead >= trip + JIT_LEAD_US || ahead < -NEAR_US || ahead > NEAR_US)
         return;
     j->table.late_downlinks++;
+    /* What waited behind a slow disk is late after it is well again, too. */
     bool sound = way_is_sound(d->gateway) && mono_since(b->now, p->cut_until) > NEAR_US &&
-                 disk_faults()->sync_us < 5 * US_PER_MS && disk_faults()->sync_slow < 0.01;
+                 mono_since(b->now, j->ill_at) > NEAR_US;
     if (sound && h->quick && mono_since(b->now, j->life_began) > NEAR_US)
         box_broken("window", "the answer to %.*s leaves %lld ms before its time, and needs %lld ms", STR(judge_what(s)),
                    (long long)(ahead / 1000), (long long)((trip + JIT_LEAD_US) / 1000));
