@@ -12,7 +12,7 @@
 
 #include "wire/json.h"
 
-#define UNANSWERED_MAX 4                 /* of one life */
+#define UNANSWERED_MAX 25                /* of one life */
 #define NEAR_US     (20 * US_PER_S)      /* a gateway's clock further off has begun anew meanwhile */
 #define LISTENS_US  (50 * US_PER_MS)
 
