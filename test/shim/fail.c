@@ -133,23 +133,7 @@ static int open_any(int at, const char *path, int flags, mode_t mode)
     return fd;
 }
 
-#define MODE_OF(flags, mode)                                                                       \
-    mode_t mode = 0;                                                                               \
-    if ((flags) & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) {                                        \
-        va_list more;                                                                              \
-        va_start(more, flags);                                                                     \
-        mode = (mode_t)va_arg(more, int);                                                          \
-        va_end(more);                                                                              \
-    }
-
-FACE int open(const char *path, int flags, ...)   { MODE_OF(flags, mode) return open_any(AT_FDCWD, path, flags, mode); }
-FACE int open64(const char *path, int flags, ...) { MODE_OF(flags, mode) return open_any(AT_FDCWD, path, flags, mode); }
-FACE int openat(int at, const char *path, int flags, ...)   { MODE_OF(flags, mode) return open_any(at, path, flags, mode); }
-FACE int openat64(int at, const char *path, int flags, ...) { MODE_OF(flags, mode) return open_any(at, path, flags, mode); }
-int __open_2(const char *path, int flags);
-int __open64_2(const char *path, int flags);
-FACE int __open_2(const char *path, int flags)   { return open_any(AT_FDCWD, path, flags, 0); }
-FACE int __open64_2(const char *path, int flags) { return open_any(AT_FDCWD, path, flags, 0); }
+#include "open.h"
 
 FACE int close(int fd)
 {
