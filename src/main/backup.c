@@ -430,16 +430,11 @@ static bool copy_database(const char *from, const char *to, const struct found *
     return false;
 }
 
-static struct mono world_now(void *w) { (void)w; return sys_now(); }
-static struct wall world_clock(void *w) { (void)w; return sys_clock(); }
-static void world_random(void *w, u8 *out, size_t n) { (void)w; sys_random(out, n); }
-
 static enum err jump(const char *folder, const struct found *found, bool end, struct restored *done, struct str *why,
                      struct arena *boot)
 {
     struct env *env = boot_take(sizeof *env);
-    *env = (struct env){ .now = world_now, .clock = world_clock, .random = world_random,
-                         .event = arena_make(1 << 16), .batch = arena_make(1 << 20) };
+    *env = engine_env();
     enum err err = db_open(&env->db, str_z(folder), DB_WRITER, why, boot);
     if (err == OK) {
         err = mac_restored(env, found->taken_us, end, done);

@@ -6,6 +6,8 @@
 #include "core/core.h"
 #include "main/settings.h"
 
+/* An env on the machine's own clocks and chance, with its arenas and nothing else yet. */
+struct env engine_env(void);
 /* The store opened and the stages started, without any door: what `serve`, `import` and benches share. */
 enum err engine_open(struct env *env, const struct settings *settings, struct str *why, struct arena *boot);
 void     engine_close(struct env *env);

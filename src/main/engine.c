@@ -38,6 +38,12 @@ static void world_random(void *world, u8 *out, size_t n)
                                                      .bytes = { out, n } });
 }
 
+struct env engine_env(void)
+{
+    return (struct env){ .now = world_now, .clock = world_clock, .random = world_random,
+                         .event = arena_make(1 << 16), .batch = arena_make(1 << 20) };
+}
+
 /* ------------------------------------------------------------------ profiles */
 
 static size_t embedded_profiles(struct profile_text *out)
@@ -200,9 +206,8 @@ static enum err keep_schema_sum(struct env *env, struct arena *boot)
 
 enum err engine_open(struct env *env, const struct settings *s, struct str *why, struct arena *boot)
 {
-    *env = (struct env){ .now = world_now, .clock = world_clock, .random = world_random,
-                         .event = arena_make(1 << 16), .batch = arena_make(1 << 20),
-                         .sim_speed = (double)s->number[SET_speed] };
+    *env = engine_env();
+    env->sim_speed = (double)s->number[SET_speed];
     if (!OSSL_LIB_CTX_get0_global_default())          /* OpenSSL 3.0 makes it when first used, and then looks behind NULL */
         die("out of memory: OpenSSL cannot begin");
     enum err err = sys_folder_make(s->text[SET_data].p);
