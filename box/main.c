@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -100,24 +101,33 @@ static struct settings daemon_settings(const struct plan *plan, struct arena *bo
     return s;
 }
 
-static void run_city(struct box *b)
+static void make_box(struct box *b)
 {
     b->boot      = arena_make(1 << 20);
     b->life_boot = arena_make(1 << 20);
     b->hash      = 0xCBF29CE484222325u;
     the_box      = b;
-    if (b->plan.scene.n) {
-        struct str why = S("");
-        if (scene_read(b, b->plan.scene, &why) != OK) {
-            (void)fprintf(out, "%s: %.*s\n", b->plan.name, STR(why));
-            b->broken++;
-            return;
-        }
-    }
+}
+
+/* The machine is there: its clock, its disk, its network. */
+static void switch_on(struct box *b, u32 gateways)
+{
     box_time_begin(b);
     b->settings = daemon_settings(&b->plan, &b->boot);
     disk_begin(b);
-    net_begin(b, b->plan.gateways + scene_more());
+    net_begin(b, gateways);
+}
+
+/* False: the scene cannot be read, and has been told why. */
+static bool run_city(struct box *b)
+{
+    struct str why = S("");
+    make_box(b);
+    if (b->plan.scene.n && scene_read(b, b->plan.scene, &why) != OK) {
+        (void)fprintf(out, "FALSE %s: %.*s\n", b->plan.name, STR(why));
+        return false;
+    }
+    switch_on(b, b->plan.gateways + scene_more());
     judge_begin(b);
     city_begin(b);
     struct mono end = mono_after(b->now, (i64)(b->plan.hours * 3600 * (double)US_PER_S));
@@ -128,6 +138,7 @@ static void run_city(struct box *b)
     box_log("the city rests");
     box_at(mono_after(b->now, QUIET_US - 5 * US_PER_S), BOX_ALWAYS, judge_rest, NULL, 0);
     box_live_until(mono_after(end, QUIET_US));
+    return true;
 }
 
 static struct record record_of(const struct box *b)
@@ -164,15 +175,9 @@ static int run_replay(const char *folder)
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     (void)dup2(null, 1);
     b->plan = (struct plan){ .name = folder, .seed = 1, .speed = 1 };
-    b->boot = arena_make(1 << 20);
-    b->life_boot = arena_make(1 << 20);
-    b->hash = 0xCBF29CE484222325u;
     b->verbose = true;
-    the_box = b;
-    box_time_begin(b);
-    b->settings = daemon_settings(&b->plan, &b->boot);
-    disk_begin(b);
-    net_begin(b, 1);
+    make_box(b);
+    switch_on(b, 1);
     if (!replay_run(b, str_z(folder), &why)) {
         (void)fprintf(stderr, "replay: %.*s\n", STR(why));
         return 1;
@@ -215,9 +220,11 @@ static _Noreturn void be_city(const struct order *o, u64 seed, int to, int error
     (void)dup2(errors, 2);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     (void)dup2(null, 1);                                   /* the daemon's ready lines */
-    run_city(b);
-    struct record r = record_of(b);
+    bool ran = run_city(b);
     (void)fflush(out);
+    if (!ran)
+        exit(2);
+    struct record r = record_of(b);
     (void)!write(to, &r, sizeof r);
     exit(b->broken ? 1 : 0);
 }
@@ -225,11 +232,9 @@ static _Noreturn void be_city(const struct order *o, u64 seed, int to, int error
 static struct running start_city(const struct order *o, u64 seed)
 {
     int ends[2];
-    char path[] = "/tmp/hotaru-city-XXXXXX";
-    struct running c = { .seed = seed, .errors = mkstemp(path) };
+    struct running c = { .seed = seed, .errors = memfd_create("what a city says", MFD_CLOEXEC) };
     if (c.errors < 0 || pipe(ends) != 0)
         die("no pipe for a city");
-    (void)unlink(path);
     (void)fflush(out);
     c.pid = fork();
     if (c.pid == 0) {

@@ -671,7 +671,7 @@ static bool read_head(struct reading_scene *r, const struct words *w, struct str
     if (str_eq(first, S("world")) && w->n == 2)
         return sim_scene_read(&scene.world, w->word[1]) || wrong(r, "calm, flood, snow, morning or all");
     if (str_eq(first, S("seed")) && read_number(&n, r, w, 0, 1e15)) {
-        plan->seed = (u64)n;
+        plan->seed = plan->seed ? plan->seed : (u64)n;      /* the command's goes before the scene's */
         return true;
     }
     if (str_eq(first, S("gateways")) && read_number(&n, r, w, 0, 98)) {
