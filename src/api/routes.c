@@ -221,7 +221,8 @@ void get_health(struct call *call)
     struct page p;
     struct db_damaged one;
     u64 damaged;
-    bool full = api_counts_read(call->api).full_us != 0;
+    const struct api_counts now = api_counts_read(call->api);
+    bool full = now.full_us != 0;
     (void)db_damage_list(call->api->damage, &one, 1, &damaged);
     page_begin(&p, call);
     json_open_object(&p.out);
@@ -229,7 +230,7 @@ void get_health(struct call *call)
     json_member_str(&p.out, S("version"), call->api->version);
     json_member_str(&p.out, S("store"), full ? S("full") : db_version(call->db, call->rq->arena));
     json_member_u64(&p.out, S("damaged_rows"), damaged);
-    json_member_i64(&p.out, S("last_event"), api_counts_read(call->api).last_id);
+    json_member_i64(&p.out, S("last_event"), now.last_id);
     json_member_i64(&p.out, S("uptime_s"), mono_since(sys_now(), call->api->started) / US_PER_S);
     json_close(&p.out);
     page_answer(&p, call, 200);

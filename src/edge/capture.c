@@ -215,11 +215,3 @@ enum err capture_join(struct bytes *out, const struct bytes half[2], struct aren
     *out = (struct bytes){ p, n[0] + n[1] };
     return OK;
 }
-
-enum err capture_read(struct bytes *out, const char *folder, struct arena *arena)
-{
-    struct bytes half[HALVES] = { { NULL, 0 }, { NULL, 0 } };
-    for (int i = 0; i < HALVES; i++)
-        (void)sys_file_read(&half[i], half_path(folder, i, arena), (size_t)1 << 31, arena);
-    return capture_join(out, half, arena);
-}

@@ -48,6 +48,5 @@ bool capture_next(struct cur *c, struct capture_record *out);
 /* The two halves (files, whole) in the order of their time, joined, without heads: one list of records.
  * ERR_NOT_FOUND: both empty; ERR_INVALID: neither is one. */
 enum err capture_join(struct bytes *out, const struct bytes half[2], struct arena *arena);
-enum err capture_read(struct bytes *out, const char *folder, struct arena *arena);
 
 #endif
