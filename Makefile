@@ -45,8 +45,8 @@ $V/city: $(call obj,$(filter-out $(BODIES),$(PARTS)) $(filter-out %_test.c,$(BOX
 	@$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 # The box's own facts: its disk, with the store on it, and its doors.
-BOXTEST := $(filter-out %_test.c,$(wildcard src/base/*.c src/db/*.c)) src/sys/lock.c sim/world.c box/disk.c box/vfs.c box/disk_test.c \
-           $(addprefix src/,sys/address.c wire/json.c edge/codec_words.c edge/http_answer.c) $(addprefix box/,net.c door.c codec.c doors_test.c)
+BOXTEST := $(filter-out %_test.c,$(wildcard src/base/*.c src/db/*.c src/wire/json*.c)) src/sys/lock.c sim/world.c box/disk.c box/vfs.c box/disk_test.c \
+           $(addprefix src/,sys/address.c edge/codec_words.c edge/http_answer.c) $(addprefix box/,net.c door.c codec.c doors_test.c)
 $V/boxtest: $(call obj,$(BOXTEST)) $V/embedded.o
 	@echo "  ld $@"
 	@$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
