@@ -45,12 +45,17 @@ void page_answer(struct page *page, struct call *call, int status)
         answer_json(call, status, text_str(&page->text));
 }
 
+void answer_unreadable(struct call *call)
+{
+    answer_problem(call, 503, "store not readable", S("the store cannot be read at the moment"));
+}
+
 bool store_good(struct call *call, enum err err)
 {
     if (err == OK || err == ERR_NOT_FOUND)
         return true;
     log_line(LOG_ERROR, "page store=%s words=\"%.*s\"", err_words(err), STR(db_error(call->db)));
-    answer_problem(call, 503, "store not readable", S("the store cannot be read at the moment"));
+    answer_unreadable(call);
     return false;
 }
 

@@ -34,6 +34,7 @@ static inline double column_degrees(struct db_query *q, int column)
 
 /* ------------------------------------------------------------------ answer.c */
 
+void answer_unreadable(struct call *call);
 /* True: go on. False: the store failed, and that has been answered. ERR_NOT_FOUND is no failure. */
 bool store_good(struct call *call, enum err err);
 /* 16 upper-case digits, as labels on devices show them. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of routes, the router, and the one place that asks who may. */
-#include "api/api.h"
+#include "api/inside.h"
 
 #include "base/embedded.h"
 #include "edge/capture.h"
@@ -112,13 +112,17 @@ static void decide_and_call(struct call *call)
 {
     const struct route *r = call->rq->route;
     if (!call->db) {
-        answer_problem(call, 503, "store not readable", S("the store cannot be read at the moment"));
+        answer_unreadable(call);
         return;
     }
     enum err err = access_caller(&call->caller, &call->api->access, call->db, http_header(call->rq, S("Authorization")),
                                  http_header(call->rq, S("NGSILD-Tenant")), call->rq->from_loopback, call->rq->arena);
     if (err == ERR_NOT_FOUND) {
         answer_problem(call, 404, "no such tenant", S("the tenant named by NGSILD-Tenant does not exist"));
+        return;
+    }
+    if (err != OK && err != ERR_DENIED) {              /* nobody knows who that is */
+        (void)store_good(call, err);
         return;
     }
     call->tenant = call->caller.tenant;
