@@ -81,3 +81,4 @@ clean:                           ## forget what was built
 
 include test/fuzz/rules.mk
 include test/shim/rules.mk
+include test/cover/rules.mk

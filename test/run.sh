@@ -49,9 +49,7 @@ suite() {
         house)     step floors dist/floors.sh; step faces make -s faces; step "gcc -Werror" make -s -j2 build/hotaru build/unit ;;
         sanitized) step "clang -Werror, ASan, UBSan" make -s -j2 V=build-san CC=clang CFLAGS="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" build-san/hotaru build-san/unit build-san/replay build-san/replay-scene
                    with_postgres build-san/unit && build-san/replay && build-san/replay-scene ;;
-        cover)     step "coverage build" make -s -j2 V=build-cov CFLAGS="-O0 -g --coverage" build-cov/hotaru build-cov/unit
-                   with_postgres build-cov/unit > /dev/null
-                   gcovr -r . --object-directory build-cov -e '.*_test.c' -e src/base/test.c --print-summary 2>/dev/null | sed -n 's/^lines:/coverage, lines:/p; s/^branches:/coverage, branches:/p' ;;
+        cover)     test/cover/run.sh ;;
         *)         echo "test/run.sh: no suite $1" >&2; exit 2 ;;
     esac
 }
