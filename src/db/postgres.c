@@ -26,6 +26,8 @@ enum {
     NUMBER_BYTES = 8
 };
 
+#define PATIENCE "5s"            /* so long a start waits for the writer's lock */
+
 /* Object ids of the types we speak (pg_type.dat); they never change. */
 enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25,
        OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_VARCHAR = 1043, OID_NUMERIC = 1700 };
@@ -611,26 +613,43 @@ static enum err check_settings(struct postgres *p, struct str *why, struct arena
     return OK;
 }
 
+#define LOCK_KEY "hashtextextended('hotaru writer of ' || current_schema(), 0)"
+
+/* The server waits, so that the lock is ours the moment it is free. lock_timeout goes back to what the address asks for. */
+static bool wait_for_lock(struct postgres *p, struct str patience, struct arena *arena)
+{
+    (void)simple(p, str_fmt(arena, "SET lock_timeout = '%.*s'", STR(patience)).p);
+    bool taken = simple(p, "SELECT pg_advisory_lock(" LOCK_KEY ")") == OK;
+    (void)(PQstatus(p->conn) == CONNECTION_OK && simple(p, "RESET lock_timeout"));
+    return taken;
+}
+
+/*
+ * The session of a daemon that was killed, or has just closed its connection, may hold the lock a moment
+ * longer than the daemon lives: its start again must not fail for that. Another patience than ours is said
+ * in the address (options=-clock_timeout=...).
+ */
 static enum err take_lock(struct postgres *p, struct str *why, struct arena *arena)
 {
-#define LOCK_KEY "hashtextextended('hotaru writer of ' || current_schema(), 0)"
-    struct str got = ask(p, "SELECT pg_try_advisory_lock(" LOCK_KEY ")", arena);
-    if (str_eq(got, S("t")))
+    struct str patience = ask(p, "SHOW lock_timeout", arena);
+    if (patience.n == 0 || str_eq(patience, S("0")))
+        patience = S(PATIENCE);
+    if (wait_for_lock(p, patience, arena))
         return OK;
-    if (got.n == 0) {
-        *why = str_fmt(arena, "the advisory lock of the writer cannot be asked for: %.*s",
-                       STR(db_error(&p->db)));
-        return ERR_IO;
-    }
     struct str who = ask(p, "SELECT 'process ' || l.pid || coalesce(' from ' || host(a.client_addr), '')"
                             " FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
                             " WHERE l.locktype = 'advisory' AND l.granted AND l.database ="
                             " (SELECT oid FROM pg_database WHERE datname = current_database())"
                             " AND l.classid::bigint << 32 | l.objid::bigint = " LOCK_KEY, arena);
-#undef LOCK_KEY
-    *why = str_fmt(arena, "the store is being written by another hotaru (server %.*s)", STR(who));
+    if (who.n == 0) {
+        *why = str_fmt(arena, "the advisory lock of the writer cannot be had: %.*s", STR(db_error(&p->db)));
+        return ERR_IO;
+    }
+    *why = str_fmt(arena, "the store is being written by another hotaru (server %.*s), and was still after %.*s",
+                   STR(who), STR(patience));
     return ERR_CONFLICT;
 }
+#undef LOCK_KEY
 
 enum err postgres_open(struct db **out, struct str url, enum db_mode mode, struct str *why,
                        struct arena *arena)
