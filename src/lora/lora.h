@@ -50,6 +50,13 @@ enum lora_err {
 };
 const char *lora_err_words(enum lora_err err);          /* never NULL */
 
+/* ------------------------------------------------------------------ versions */
+
+enum lora_version { LORAWAN_1_0_0, LORAWAN_1_0_1, LORAWAN_1_0_2, LORAWAN_1_0_3, LORAWAN_1_0_4, LORAWAN_1_1, LORA_VERSIONS };
+/* "1.0.3", "1.1", "1.1.0", "1.0" (which is 1.0.0). False: none of them. */
+bool lora_version_read(enum lora_version *out, struct str text);
+struct str lora_version_str(enum lora_version version);
+
 /* ------------------------------------------------------------------ frames */
 
 enum lora_mtype {

@@ -520,3 +520,15 @@ TEST(a_frame_can_be_said_in_words)
     lora_phy_text(&t, hex("40b298"));
     STR_EQ(text_str(&t), S("UnconfirmedDataUp: shorter than its own lengths say"));
 }
+
+TEST(a_version_is_read_as_people_write_it)
+{
+    enum lora_version v;
+    for (int i = 0; i < LORA_VERSIONS; i++) {
+        TRUE(lora_version_read(&v, lora_version_str((enum lora_version)i)));
+        EQ(v, i);
+    }
+    TRUE(lora_version_read(&v, S("1.1.0")));
+    EQ(v, LORAWAN_1_1);
+    TRUE(!lora_version_read(&v, S("1.0.5")) && !lora_version_read(&v, S("")));
+}

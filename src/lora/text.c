@@ -98,3 +98,24 @@ void lora_phy_text(struct text *out, struct bytes phy)
     else
         text_fmt(out, " %zu bytes", phy.n - 1);     /* encrypted, or its owner's */
 }
+
+/* What a profile may write, and what we write of it first. */
+static const struct { const char *text; enum lora_version version; } versions[] = {
+    { "1.0.0", LORAWAN_1_0_0 }, { "1.0.1", LORAWAN_1_0_1 }, { "1.0.2", LORAWAN_1_0_2 }, { "1.0.3", LORAWAN_1_0_3 },
+    { "1.0.4", LORAWAN_1_0_4 }, { "1.1", LORAWAN_1_1 },     { "1.1.0", LORAWAN_1_1 },   { "1.0", LORAWAN_1_0_0 },
+};
+
+bool lora_version_read(enum lora_version *out, struct str text)
+{
+    for (size_t i = 0; i < COUNT(versions); i++)
+        if (str_eq(str_z(versions[i].text), text)) {
+            *out = versions[i].version;
+            return true;
+        }
+    return false;
+}
+
+struct str lora_version_str(enum lora_version version)
+{
+    return str_z(versions[version].text);
+}
