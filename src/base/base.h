@@ -42,6 +42,7 @@ typedef int64_t  i64;
     X(ERR_FULL, "no room: the store or a pool is full")             \
     X(ERR_BUSY, "busy; the same call may succeed later")            \
     X(ERR_IO, "the disk, the database or the network failed")       \
+    X(ERR_DAMAGED, "the store is damaged")                          \
     X(ERR_UNSUPPORTED, "known, but not done here")
 
 enum err {

@@ -7,7 +7,8 @@
  *     and says that error. PostgreSQL is so by itself; SQLite would let the rest pass, and a program
  *     that is only right on one of them is wrong;
  *   - ERR_IO of a writer is final: fsync is never tried again, because a second fsync may report
- *     success for pages that the kernel has dropped. The supervisor starts us anew;
+ *     success for pages that the kernel has dropped. The supervisor starts us anew. ERR_DAMAGED is
+ *     final too: what is written next could fall into what is still whole;
  *   - text is UTF-8 without NUL, and a double that is no number is NULL, on both.
  */
 #include "db/inside.h"
@@ -81,19 +82,21 @@ void db_remember(struct db *db, struct str words)
 
 struct str db_error(struct db *db) { return (struct str){ db->error, db->error_n }; }
 
-/* What an error means for what follows. */
+/* What an error means for what follows. Into a file whose pages do not fit together nothing more is written. */
 static enum err settle(struct db *db, enum err err)
 {
     if (!err)
         return OK;
     if (db->in_transaction && !db->doomed)
         db->doomed = err;
-    if (err == ERR_IO && db->mode == DB_WRITER)
-        db->dead = true;
+    if (err == ERR_DAMAGED)
+        db_damage_note(db, "page", db_error(db));
+    if ((err == ERR_IO || err == ERR_DAMAGED) && db->mode == DB_WRITER && !db->dead)
+        db->dead = err;
     return err;
 }
 
-static enum err standing(const struct db *db) { return db->dead ? ERR_IO : db->doomed; }
+static enum err standing(const struct db *db) { return db->dead ? db->dead : db->doomed; }
 
 /* ------------------------------------------------------------------ statements */
 
@@ -235,9 +238,9 @@ enum err db_step(struct db_query *q)
 
 void db_reset(struct db_query *q)
 {
-    q->db->body->reset(q);
     q->stepping = false;
     q->bad = OK;
+    q->db->body->reset(q);
 }
 
 i64          db_i64(struct db_query *q, int column)     { return q->db->body->i64(q, column); }
@@ -255,7 +258,7 @@ enum err db_begin(struct db *db)
 {
     assert(!db->in_transaction);
     if (db->dead)
-        return ERR_IO;
+        return db->dead;
     enum err err = settle(db, db->body->begin(db));
     db->in_transaction = err == OK;
     db->doomed = OK;
@@ -297,7 +300,7 @@ enum err db_idle(struct db *db, i64 wal_bytes_max)
 {
     assert(!db->in_transaction);
     if (db->dead)
-        return ERR_IO;
+        return db->dead;
     return db->mode == DB_WRITER ? settle(db, db->body->idle(db, wal_bytes_max)) : OK;
 }
 

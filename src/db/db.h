@@ -7,7 +7,8 @@
  *
  * The store's rules stand in docs/adr/0004: one writer connection that is also the only
  * checkpointer, SQLite in WAL mode with synchronous=FULL, readers that never write, and an I/O
- * error of the writer that is final (ERR_IO: the caller stops acknowledging and exits 75).
+ * error of the writer that is final (ERR_IO: the caller stops acknowledging and exits 75). So is
+ * ERR_DAMAGED, pages that do not fit together: no restart mends them.
  *
  * One SQL text serves both databases: parameters are $1, $2, … in the order of first appearance;
  * types are BIGINT, DOUBLE PRECISION, TEXT and BYTEA; ON CONFLICT names the whole primary key.
@@ -42,7 +43,7 @@ void db_bind_null(struct db_query *q, int at);
 /*
  * A statement without rows. In PostgreSQL it may travel in a pipeline: an error then surfaces at
  * the latest in db_commit. OK, ERR_CONFLICT (a unique key stands already; SQLite only at once),
- * ERR_FULL, ERR_IO.
+ * ERR_FULL, ERR_IO, ERR_DAMAGED.
  */
 enum err db_run(struct db_query *q);
 /* Rows changed by the last db_run that was waited for (SQLite: at once; PostgreSQL: waits). */
@@ -102,7 +103,7 @@ size_t db_damage_list(struct db_damage *d, struct db_damaged *out, size_t room, 
  * and returns that error. To ask whether a key stands already, use ON CONFLICT (…) DO NOTHING and
  * db_changes. A writer's begin takes the write lock; a reader's transaction sees one snapshot. One
  * transaction at a time. db_commit returns OK only when the data are on the disk. After any error
- * of db_commit the transaction is rolled back; ERR_IO is final for a writer. */
+ * of db_commit the transaction is rolled back; ERR_IO and ERR_DAMAGED are final for a writer. */
 enum err db_begin(struct db *db);
 enum err db_commit(struct db *db);
 void     db_rollback(struct db *db);

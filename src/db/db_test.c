@@ -628,7 +628,82 @@ TEST(a_file_that_is_no_database_is_refused)
     struct str path = str_fmt(test_arena(), "%s/hotaru.db", test_folder());
     EQ(sys_file_write(path.p, bytes_of(S("this is a diary, and it is longer than a header of one hundred bytes, which"
                                          " a database file would have at its front")), 0600), OK);
-    EQ(refused(str_z(test_folder()), DB_WRITER, S("not a database")), ERR_CONFLICT);
+    EQ(refused(str_z(test_folder()), DB_WRITER, S("not a database")), ERR_DAMAGED);
+    EQ(refused(str_z(test_folder()), DB_READER, S("not a database")), ERR_DAMAGED);
+}
+
+/* Noise over the file's pages from one on. */
+static void spoil(const char *path, off_t from_page)
+{
+    u8  noise[4096];
+    int fd = open(path, O_WRONLY);
+    off_t end = lseek(fd, 0, SEEK_END);
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (u8)hash_u64(i);
+    for (off_t at = from_page * 4096; at < end; at += 4096)
+        TRUE(pwrite(fd, noise, sizeof noise, at) == (ssize_t)sizeof noise);
+    close(fd);
+}
+
+/* A restart reads the same pages again: so this is not called an error of the disk. */
+TEST(pages_that_do_not_fit_together_are_damage_and_end_the_writer)
+{
+    struct str where = str_fmt(test_arena(), "%s/store", test_folder());
+    struct db_damage *damage = db_damage_make();
+    struct db_damaged list[4];
+    u64 noted;
+    struct db *db = open_with_fact(where);
+    off_t whole = (off_t)one_value(db, "PRAGMA page_count");
+    for (i64 i = 0; i < 2000; i++)
+        EQ(put(db, i, S("a row like any other, and somewhat longer than most of them are")), OK);
+    db_close(db);
+    spoil(str_fmt(test_arena(), "%.*s/hotaru.db", STR(where)).p, whole);
+    db = open_store(where, DB_WRITER);
+    struct db *reader = open_store(where, DB_READER);
+    db_damage_watch(db, damage);
+    db_damage_watch(reader, damage);
+    for (int i = 0; i < 2; i++)                        /* a page can be shown all the same, if it needs others */
+        EQ(db_step(db_query(reader, "SELECT SUM(LENGTH(b)) FROM fact")), ERR_DAMAGED);
+    EQ(one_value(reader, "SELECT COUNT(*) FROM tenant"), 1);
+    EQ(db_begin(db), OK);
+    EQ(put(db, 1500, S("x")), ERR_DAMAGED);
+    EQ(db_commit(db), ERR_DAMAGED);
+    EQ(db_begin(db), ERR_DAMAGED);
+    EQ(db_idle(db, 0), ERR_DAMAGED);
+    EQ(db_exec(db, "SELECT 1"), ERR_DAMAGED);
+    EQ(db_damage_list(damage, list, COUNT(list), &noted), 1);
+    STR_EQ(str_z(list[0].table), S("page"));
+    db_close(reader);
+    db_close(db);
+    db_damage_free(damage);
+}
+
+TEST(a_table_that_is_gone_is_damage_each_time_it_is_asked_for)
+{
+    struct str where = str_fmt(test_arena(), "%s/store", test_folder());
+    struct db *db = open_store(where, DB_WRITER);
+    EQ(db_exec(db, "DROP TABLE refusal"), OK);
+    struct db *reader = open_store(where, DB_READER);
+    for (int i = 0; i < 3; i++) {
+        struct db_query *q = db_query(reader, "SELECT word FROM refusal WHERE tenant = $1");
+        db_bind_i64(q, 1, 1);
+        EQ(db_step(q), ERR_DAMAGED);
+    }
+    db_close(reader);
+    db_close(db);
+}
+
+/* The first thing that is asked of a store is its schema; one that cannot be read is no empty store. */
+TEST(a_schema_that_cannot_be_read_is_not_taken_for_a_new_store)
+{
+    struct str where = str_fmt(test_arena(), "%s/store", test_folder());
+    db_close(open_store(where, DB_WRITER));
+    const char *path = str_fmt(test_arena(), "%.*s/hotaru.db", STR(where)).p;
+    int fd = open(path, O_WRONLY);
+    TRUE(pwrite(fd, "\xff\xff\xff\xff\xff\xff", 6, 100) == 6);        /* the b-tree's head on the first page */
+    close(fd);
+    EQ(refused(where, DB_WRITER, S("malformed")), ERR_DAMAGED);
+    EQ(refused(where, DB_READER, S("")), ERR_DAMAGED);
 }
 
 TEST(the_log_is_emptied_by_idle_work_and_only_by_the_writer)

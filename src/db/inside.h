@@ -66,7 +66,7 @@ struct db {
     struct db_query *queries[DB_QUERIES_MAX];     /* open addressing by the literal's address */
     int              used;
     bool             in_transaction;
-    bool             dead;                        /* the writer met ERR_IO: believe nothing more */
+    enum err         dead;                        /* what ended the writer (ERR_IO, ERR_DAMAGED): believe nothing more */
     enum err         doomed;                      /* the first error of the transaction */
     bool             summed;                      /* a row without a sum is damaged */
     struct db_damage *damage;                     /* shared with other connections, or NULL */

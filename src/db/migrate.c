@@ -104,28 +104,31 @@ static struct str translate(const struct db *db, struct str sql, struct arena *a
 
 /* ------------------------------------------------------------------ versions */
 
-static bool has_version_table(struct db *db)
+static enum err find_version_table(struct db *db, bool *there)
 {
     struct db_query *q = db_is_postgres(db)
         ? db_query(db, "SELECT 1 FROM pg_tables WHERE schemaname = current_schema()"
                        " AND tablename = 'schema_version'")
         : db_query(db, "SELECT 1 FROM sqlite_schema WHERE type = 'table'"
                        " AND name = 'schema_version'");
-    bool there = db_step(q) == OK;
+    enum err err = db_step(q);
+    *there = err == OK;
     db_reset(q);
-    return there;
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 struct schema { i64 version, compatible_from; };
 
 static enum err ask_schema(struct schema *out, struct db *db)
 {
+    bool there;
     *out = (struct schema){ 0, 0 };
-    if (!has_version_table(db))
-        return db->dead ? ERR_IO : OK;
+    enum err err = find_version_table(db, &there);
+    if (err || !there)
+        return err;
     struct db_query *q =
         db_query(db, "SELECT max(version), max(compatible_from) FROM schema_version");
-    enum err err = db_step(q);
+    err = db_step(q);
     if (!err)
         *out = (struct schema){ db_i64(q, 0), db_i64(q, 1) };
     db_reset(q);

@@ -83,6 +83,8 @@ static const struct { const char *state; enum err err; } states[] = {
     { "53100", ERR_FULL },          /* disk_full */
     { "53",    ERR_BUSY },          /* other lack of resources */
     { "54",    ERR_TOO_LARGE },
+    { "XX001", ERR_DAMAGED },       /* data_corrupted: a page's checksum is wrong */
+    { "XX002", ERR_DAMAGED },       /* index_corrupted */
 };
 
 static enum err meaning(const char *state)

@@ -38,7 +38,7 @@ struct sqlite {
     i64          reserve_bytes;      /* what it was when it was given away */
 };
 
-struct sqlite_query { struct db_query q; sqlite3_stmt *stmt; bool reads; };
+struct sqlite_query { struct db_query q; sqlite3_stmt *stmt; bool reads; enum err never; /* why it could not be prepared */ };
 
 static inline struct sqlite *body(struct db *db) { return (struct sqlite *)db; }
 static inline sqlite3_stmt *stmt_of(struct db_query *q) { return ((struct sqlite_query *)q)->stmt; }
@@ -62,8 +62,9 @@ static enum err meaning(int rc)
     case SQLITE_READONLY: case SQLITE_AUTH: case SQLITE_PERM: return ERR_DENIED;
     case SQLITE_CONSTRAINT: case SQLITE_MISMATCH:
     case SQLITE_RANGE: case SQLITE_ERROR: return ERR_INVALID;
+    case SQLITE_CORRUPT: case SQLITE_NOTADB: return ERR_DAMAGED;
     case SQLITE_NOMEM:                  die("SQLite is out of memory");
-    default:                            return ERR_IO;   /* IOERR, CORRUPT, NOTADB, CANTOPEN, … */
+    default:                            return ERR_IO;   /* IOERR, CANTOPEN, … */
     }
 }
 
@@ -106,7 +107,7 @@ static struct db_query *make(struct db *db, const char *sql)
         if ((meaning(rc) == ERR_INVALID && !names_are_gone(s)) || rc == SQLITE_OK)
             die("SQLite does not understand: %s: %s", sqlite3_errmsg(s->handle), sql);
         (void)fail(s, rc);
-        q->q.bad = meaning(rc) == ERR_INVALID ? ERR_IO : meaning(rc);      /* the disk or a lock: every use says so */
+        q->q.bad = q->never = meaning(rc) == ERR_INVALID ? ERR_DAMAGED : meaning(rc);
     }
     check_parameters(sql, q->stmt);
     q->q.parameters = q->stmt ? sqlite3_bind_parameter_count(q->stmt) : -1;
@@ -158,8 +159,9 @@ static void bind_null(struct db_query *q, int at)
 
 static void reset(struct db_query *q)
 {
-    if (!stmt_of(q))
-        return;                              /* it could not be prepared, and says so */
+    q->bad = ((struct sqlite_query *)q)->never;        /* every use says so */
+    if (q->bad)
+        return;
     sqlite3_reset(stmt_of(q));
     sqlite3_clear_bindings(stmt_of(q));
 }
@@ -408,9 +410,8 @@ static enum err check_identity(struct sqlite *s, struct str *why, struct arena *
 {
     struct str pages = ask(s, "PRAGMA page_count", arena);
     if (pages.n == 0) {
-        int rc = sqlite3_errcode(s->handle);
         *why = str_fmt(arena, "the store cannot be read: %s", sqlite3_errmsg(s->handle));
-        return rc == SQLITE_NOTADB ? ERR_CONFLICT : fail(s, rc);
+        return fail(s, sqlite3_extended_errcode(s->handle));
     }
     struct str id = ask(s, "PRAGMA application_id", arena);
     if (str_eq(id, str_fmt(arena, "%d", DB_APPLICATION_ID)))
@@ -573,7 +574,7 @@ enum err sqlite_open(struct db **out, struct str where, enum db_mode mode, struc
     if (err) {
         if (why->n == 0)
             *why = str_fmt(arena, "the store cannot be opened: %.*s", STR(db_error(&s->db)));
-        s->db.dead = true;                       /* do not touch what we could not open */
+        s->db.dead = err;                        /* do not touch what we could not open */
         db_close(&s->db);
         return err;
     }

@@ -144,7 +144,7 @@ void db_damage_note(struct db *db, const char *table, struct str key)
 {
     key.n = MIN(key.n, (size_t)DB_KEY_TEXT - 1);
     if (!db->damage || keep(db->damage, table, key))
-        log_line(LOG_ERROR, "store damaged table=%s row=\"%.*s\" words=\"its checksum is wrong; it is not used\"",
+        log_line(LOG_ERROR, "store damaged table=%s row=\"%.*s\" words=\"it is not used; hotaru fsck says more\"",
                  table, STR(key));
 }
 

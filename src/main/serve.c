@@ -2,7 +2,8 @@
 /*
  * The daemon: doors around one loop. Every door ends in finish(): the batch has been committed (or
  * not), its intents are carried out, those who watch are told, and the next thing that is due is put
- * into the timer. An I/O error of the store is final: exit 75, and the supervisor starts us again.
+ * into the timer. An I/O error of the store is final: exit 75, and the supervisor starts us again. One
+ * of its pages that is damaged is final, too: exit 1, because no start would mend it.
  */
 #include "main/daemon.h"
 
@@ -23,6 +24,10 @@
 #define FOLD_US     (1 * US_PER_S)       /* how often the log is folded into the store when all is quiet */
 #define BEHIND_ROWS 256                  /* rows written behind at a time */
 #define PING_US     (15 * US_PER_S)
+#define EXIT_AGAIN  75                   /* the supervisor starts us again */
+#define EXIT_NEVER  1
+#define ADVICE      "The store is damaged: `hotaru fsck` says where, `hotaru backup` saves what can be read, " \
+                    "`hotaru restore` puts a backup in its place"
 #define BUSY_PER_S  500                  /* datagrams a second from which on rows behind wait for a quieter moment … */
 #define BEHIND_MAX  200000               /* … but not more of them than this, so that a start stays quick … */
 #define BEHIND_US   (20 * US_PER_S)      /* … and not for longer, so that pages do not call silent who was heard */
@@ -72,8 +77,9 @@ static void store_failed(struct daemon *d, enum err err)
         log_line(LOG_WARN, "store busy: a batch was refused and not acknowledged");
         return;
     }
-    log_line(LOG_ERROR, "store failed: %s; stopping, so that a restart reads what is on the disk", err_words(err));
-    d->exit_code = 75;
+    d->exit_code = err == ERR_DAMAGED ? EXIT_NEVER : EXIT_AGAIN;
+    log_line(LOG_ERROR, "store failed: %s; stopping%s", err_words(err),
+             err == ERR_DAMAGED ? ". " ADVICE : ", so that a restart reads what is on the disk");
     loop_stop(d->loop);
 }
 
@@ -305,8 +311,8 @@ int serve(const struct settings *settings, struct arena *boot)
     sys_no_core_dumps();
     enum err err = engine_open(&d->env, settings, &why, boot);
     if (err != OK) {
-        (void)fail(why);
-        return err == ERR_IO || err == ERR_FULL ? 75 : 1;      /* a disk may be well again a little later */
+        (void)fail(err == ERR_DAMAGED ? str_fmt(boot, "%.*s. %s", STR(why), ADVICE) : why);
+        return err == ERR_IO || err == ERR_FULL ? EXIT_AGAIN : EXIT_NEVER;      /* a disk may be well again a little later */
     }
     d->loop   = loop_make();
     d->timer  = loop_timer(d->loop, turn, d);

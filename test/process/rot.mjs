@@ -173,7 +173,7 @@ await run(async () => {
             if (lies.length) shownWrong.push(`${n} ${kind}: ${lies[0]}`);
         } catch (e) {
             const end = await Promise.race([d.exited, sleep(2000)]);
-            if (end?.code !== 75) shownWrong.push(`${n} ${kind}: ${e}, and ended with ${JSON.stringify(end)}: ${d.log.slice(-300)}`);
+            if (![1, 75].includes(end?.code)) shownWrong.push(`${n} ${kind}: ${e}, and ended with ${JSON.stringify(end)}: ${d.log.slice(-300)}`);
         }
         if (d.alive) await d.kill();
         rmSync(dir, { recursive: true, force: true });
