@@ -204,7 +204,7 @@ struct silents { struct silent *list; size_t n; };
 static enum err load_silent(struct silents *out, struct findings *f)
 {
     struct db_query *q = db_query(
-        f->call->db, "SELECT g.eui, g.name, g.created_us, s.last_seen_us FROM gateway g "
+        f->call->db, "SELECT " GATEWAY_ROW("g.") ", " SEEN_ROW("s.") " FROM gateway g "
                      "LEFT JOIN gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui "
                      "WHERE g.tenant = $1 AND (s.last_seen_us IS NULL OR s.last_seen_us < $2 OR "
                      "s.last_seen_us > $3) ORDER BY g.eui LIMIT $4");
@@ -214,10 +214,11 @@ static enum err load_silent(struct silents *out, struct findings *f)
     db_bind_i64(q, 2, f->now_us - GATEWAY_SILENT_US);
     db_bind_i64(q, 3, f->now_us + GATEWAY_SILENT_US);
     db_bind_i64(q, 4, ROWS_MAX);
-    while ((err = db_step(q)) == OK)
-        out->list[out->n++] = (struct silent){ (u64)db_i64(q, 0), str_copy(f->arena, db_str(q, 1)),
-                                               column_or(q, 3, 0), db_i64(q, 2),
-                                               0 };
+    while ((err = db_step(q)) == OK)               /* what a damaged row says of its silence is not believed */
+        if (gateway_good(q, 0) && seen_good(q, GATEWAY_COLUMNS + 1))
+            out->list[out->n++] = (struct silent){ (u64)db_i64(q, 1), str_copy(f->arena, db_str(q, 2)),
+                                                   column_or(q, GATEWAY_COLUMNS + 3, 0), db_i64(q, 8),
+                                                   0 };
     return err;
 }
 

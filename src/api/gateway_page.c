@@ -56,13 +56,18 @@ struct str gateway_name(const struct gateway_names *names, u64 eui)
 
 struct hour { double rx_ok, rx_bad, rx_air_us, tx, tx_air_us; };
 
-/* Columns from `at` on: those of this hour, then those of the one before. */
-static struct hour last_hour(struct db_query *q, int at, double before)
+/* Where the four rows begin of which a gateway is made. One that is damaged is as if it were not there. */
+enum { SEEN_AT = GATEWAY_COLUMNS + 1, HOUR_AT = SEEN_AT + SEEN_COLUMNS + 1, BEFORE_AT = HOUR_AT + HOUR_COLUMNS + 1 };
+
+static void add_hour(struct hour *h, struct db_query *q, int at, double part)
 {
-    double sum[5];
-    for (int i = 0; i < 5; i++)
-        sum[i] = (double)column_or(q, at + i, 0) + (double)column_or(q, at + 5 + i, 0) * before;
-    return (struct hour){ sum[0], sum[1], sum[2], sum[3], sum[4] };
+    if (!hour_good(q, at))
+        return;
+    h->rx_ok     += (double)column_or(q, at + 3, 0) * part;
+    h->rx_bad    += (double)column_or(q, at + 4, 0) * part;
+    h->rx_air_us += (double)column_or(q, at + 5, 0) * part;
+    h->tx        += (double)column_or(q, at + 6, 0) * part;
+    h->tx_air_us += (double)column_or(q, at + 7, 0) * part;
 }
 
 /* Half duplex: while it sends it hears nothing, so its own airtime takes all demodulators. */
@@ -74,12 +79,14 @@ static double load_pct(const struct hour *h)
 
 static void write_gateway(struct json_out *o, struct db_query *q, i64 now_us)
 {
-    i64 seen_us = column_or(q, 5, 0);
-    struct hour h = last_hour(q, 6, 1 - (double)(now_us % HOUR_US) / (double)HOUR_US);
+    i64 seen_us = seen_good(q, SEEN_AT) ? column_or(q, SEEN_AT + 2, 0) : 0;
+    struct hour h = { 0 };
+    add_hour(&h, q, HOUR_AT, 1);
+    add_hour(&h, q, BEFORE_AT, 1 - (double)(now_us % HOUR_US) / (double)HOUR_US);
     json_open_object(o);
-    member_eui(o, S("eui"), (u64)db_i64(q, 0));
-    json_member_str(o, S("name"), db_str(q, 1));
-    member_place(o, column_degrees(q, 2), column_degrees(q, 3));
+    member_eui(o, S("eui"), (u64)db_i64(q, 1));
+    json_member_str(o, S("name"), db_str(q, 2));
+    member_place(o, column_degrees(q, 3), column_degrees(q, 4));
     json_member_str(o, S("state"), state_words(gateway_state(seen_us, now_us)));
     member_time(o, S("last_seen"), seen_us);
     json_member_fixed(o, S("rx_ok_hour"), h.rx_ok, 0);
@@ -87,7 +94,7 @@ static void write_gateway(struct json_out *o, struct db_query *q, i64 now_us)
     json_member_fixed(o, S("tx_hour"), h.tx, 0);
     json_member_fixed(o, S("load_pct"), load_pct(&h), 1);
     json_member_null(o, S("ack_ratio"));           /* what gateways say of it is not kept yet */
-    json_member_bool(o, S("simulated"), db_i64(q, 4) != 0);
+    json_member_bool(o, S("simulated"), db_i64(q, 7) != 0);
     json_close(o);
 }
 
@@ -95,9 +102,7 @@ static enum err write_gateways(struct json_out *o, struct call *call, i64 now_us
 {
     struct db_query *q = db_query(
         call->db,
-        "SELECT g.eui, g.name, g.latitude, g.longitude, g.simulated, s.last_seen_us, "
-        "n.rx_ok, n.rx_bad, n.rx_air_us, n.tx, n.tx_air_us, b.rx_ok, b.rx_bad, b.rx_air_us, b.tx, "
-        "b.tx_air_us "
+        "SELECT " GATEWAY_ROW("g.") ", " SEEN_ROW("s.") ", " HOUR_ROW("n.") ", " HOUR_ROW("b.") " "
         "FROM gateway g LEFT JOIN gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui "
         "LEFT JOIN gateway_hour n ON n.tenant = g.tenant AND n.eui = g.eui AND n.hour = $1 "
         "LEFT JOIN gateway_hour b ON b.tenant = g.tenant AND b.eui = g.eui AND b.hour = $2 "
@@ -108,23 +113,26 @@ static enum err write_gateways(struct json_out *o, struct call *call, i64 now_us
     db_bind_i64(q, 3, (i64)call->tenant);
     db_bind_i64(q, 4, GATEWAYS_MAX);
     while ((err = db_step(q)) == OK)
-        write_gateway(o, q, now_us);
+        if (gateway_good(q, 0))
+            write_gateway(o, q, now_us);
     return err;
 }
 
 static enum err write_strangers(struct json_out *o, struct call *call)
 {
     struct db_query *q = db_query(
-        call->db, "SELECT s.eui, s.last_seen_us, s.datagrams FROM stranger s LEFT JOIN gateway g "
+        call->db, "SELECT " STRANGER_ROW("s.") " FROM stranger s LEFT JOIN gateway g "
                   "ON g.tenant = s.tenant AND g.eui = s.eui WHERE s.tenant = $1 AND g.eui IS NULL "
                   "ORDER BY s.last_seen_us DESC LIMIT 100");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     while ((err = db_step(q)) == OK) {
+        if (!stranger_good(q, 0))
+            continue;
         json_open_object(o);
-        member_eui(o, S("eui"), (u64)db_i64(q, 0));
-        member_time(o, S("last_seen"), db_i64(q, 1));
-        json_member_i64(o, S("datagrams"), db_i64(q, 2));
+        member_eui(o, S("eui"), (u64)db_i64(q, 1));
+        member_time(o, S("last_seen"), db_i64(q, 2));
+        json_member_i64(o, S("datagrams"), db_i64(q, 3));
         json_close(o);
     }
     return err;

@@ -122,23 +122,23 @@ static enum err write_gateways(struct json_out *o, struct call *call, i64 now_us
 {
     struct db_query *q = db_query(
         call->db,
-        "SELECT g.eui, g.name, g.latitude, g.longitude, s.last_seen_us, " GATEWAY_ROW("g.") " FROM gateway g LEFT JOIN "
+        "SELECT " GATEWAY_ROW("g.") ", " SEEN_ROW("s.") " FROM gateway g LEFT JOIN "
         "gateway_state s ON s.tenant = g.tenant AND s.eui = g.eui WHERE g.tenant = $1 LIMIT $2");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     db_bind_i64(q, 2, POINTS_MAX);
     while ((err = db_step(q)) == OK) {
-        if (!gateway_good(q, 5))
+        if (!gateway_good(q, 0))
             continue;
-        i64 seen_us = column_or(q, 4, 0);
+        i64 seen_us = seen_good(q, GATEWAY_COLUMNS + 1) ? column_or(q, GATEWAY_COLUMNS + 3, 0) : 0;
         json_open_object(o);
         json_member_str(o, S("id"),
                         str_fmt(o->text->arena, "urn:hotaru:gateway:%016llX",
-                                (unsigned long long)db_i64(q, 0)));
+                                (unsigned long long)db_i64(q, 1)));
         json_member_null(o, S("device"));
         json_member_str(o, S("kind"), S("gateway"));
-        json_member_str(o, S("name"), db_str(q, 1));
-        member_place(o, column_degrees(q, 2), column_degrees(q, 3));
+        json_member_str(o, S("name"), db_str(q, 2));
+        member_place(o, column_degrees(q, 3), column_degrees(q, 4));
         json_member_str(o, S("state"), state_words(gateway_state(seen_us, now_us)));
         json_member_null(o, S("attr"));
         json_member_null(o, S("value"));

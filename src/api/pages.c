@@ -179,14 +179,14 @@ struct city_count { i64 gateways, gateways_heard, devices, devices_heard; bool s
 static enum err count_gateways(struct city_count *n, struct call *call, i64 now_us)
 {
     struct db_query *q = db_query(
-        call->db, "SELECT g.simulated, s.last_seen_us FROM gateway g LEFT JOIN gateway_state s "
+        call->db, "SELECT g.simulated, " SEEN_ROW("s.") " FROM gateway g LEFT JOIN gateway_state s "
                   "ON s.tenant = g.tenant AND s.eui = g.eui WHERE g.tenant = $1");
     enum err err;
     db_bind_i64(q, 1, (i64)call->tenant);
     while ((err = db_step(q)) == OK) {
         n->gateways++;
         n->simulated |= db_i64(q, 0) != 0;
-        n->gateways_heard += gateway_state(column_or(q, 1, 0), now_us) == STATE_WORKS;
+        n->gateways_heard += seen_good(q, 1) && gateway_state(column_or(q, 3, 0), now_us) == STATE_WORKS;
     }
     return err;
 }

@@ -302,6 +302,32 @@ BOTH(a_gateways_last_hour_is_made_of_two_hours_of_the_clock)
     city_end(c);
 }
 
+/* Four tables make a gateway's line; what one of them says untruly is left out, and the rest is shown. */
+BOTH(what_a_damaged_row_says_of_a_gateway_is_shown_nowhere)
+{
+    struct city *c = city_in(where);
+    i64 hour = c->now_us / (3600 * US_PER_S);
+    gateway(c, GATEWAY, "北", c->now_us);
+    gateway(c, OTHER_GW, "南", c->now_us - 600 * MINUTE_US);
+    sql(c, "INSERT INTO gateway_hour VALUES (1, %lld, %lld, 100, 0, 0, 0, 0, 1)", (long long)GATEWAY, (long long)hour);
+    sql(c, "INSERT INTO stranger VALUES (1, 9, %lld, 812, '', 1)", (long long)c->now_us);
+    sql(c, "UPDATE gateway_state SET sum = 1");
+    const struct json *page = asked(c, get_gateways), *list = json_get(page, S("gateways"));
+    for (int i = 0; i < 2; i++) {
+        const struct json *g = of(list, "eui", eui(i ? OTHER_GW : GATEWAY));
+        STR_EQ(text_of(g, "state"), S("never"));
+        EQ(number_of(g, "rx_ok_hour"), 0);
+        STR_EQ(text_of(of(json_get(asked(c, get_map), S("points")), "name", i ? S("南") : S("北")), "state"), S("never"));
+    }
+    EQ(json_get(page, S("unknown"))->members, 0);
+    EQ(json_get(asked(c, get_findings), S("findings"))->members, 0);    /* that a row is damaged is a finding of its own */
+    EQ(number_of(json_get(asked(c, get_city), S("counts")), "gateways_heard"), 0);
+    sql(c, "UPDATE gateway SET sum = 1");
+    EQ(json_get(asked(c, get_gateways), S("gateways"))->members, 0);
+    EQ(json_get(asked(c, get_map), S("points"))->members, 0);
+    city_end(c);
+}
+
 /* ------------------------------------------------------------------ findings */
 
 BOTH(what_matters_first_stands_first)

@@ -28,9 +28,14 @@
                        t "modified_us, " t "sum"
 #define READING_ROW(t) t "tenant, " t "id, " t "entity, " t "prev, " t "uplink, " t "dev_eui, " t "observed_us, "          \
                        t "attributes, " t "sum"
+#define SEEN_ROW(t)    t "tenant, " t "eui, " t "last_seen_us, " t "address, " t "sum"
+#define HOUR_ROW(t)    t "tenant, " t "eui, " t "hour, " t "rx_ok, " t "rx_bad, " t "rx_air_us, " t "tx, " t "tx_air_us, "  \
+                       t "sum"
+#define STRANGER_ROW(t) t "tenant, " t "eui, " t "last_seen_us, " t "datagrams, " t "address, " t "sum"
 
 enum { DEVICE_COLUMNS = 11, GATEWAY_COLUMNS = 9, STATE_COLUMNS = 6, SESSION_COLUMNS = 16, UPLINK_COLUMNS = 11,
-       COPIES_COLUMNS = 3, DOWN_COLUMNS = 14, REFUSAL_COLUMNS = 7, ENTITY_COLUMNS = 7, READING_COLUMNS = 8 };
+       COPIES_COLUMNS = 3, DOWN_COLUMNS = 14, REFUSAL_COLUMNS = 7, ENTITY_COLUMNS = 7, READING_COLUMNS = 8,
+       SEEN_COLUMNS = 4, HOUR_COLUMNS = 8, STRANGER_COLUMNS = 5 };
 
 static inline bool device_good(struct db_query *q, int at)  { return db_row_good(q, at, DEVICE_COLUMNS, "device", 2); }
 static inline bool gateway_good(struct db_query *q, int at) { return db_row_good(q, at, GATEWAY_COLUMNS, "gateway", 2); }
@@ -42,5 +47,8 @@ static inline bool down_good(struct db_query *q, int at)    { return db_row_good
 static inline bool refusal_good(struct db_query *q, int at) { return db_row_good(q, at, REFUSAL_COLUMNS, "refusal", 3); }
 static inline bool entity_good(struct db_query *q, int at)  { return db_row_good(q, at, ENTITY_COLUMNS, "entity", 2); }
 static inline bool reading_good(struct db_query *q, int at) { return db_row_good(q, at, READING_COLUMNS, "reading", 2); }
+static inline bool seen_good(struct db_query *q, int at)    { return db_row_good(q, at, SEEN_COLUMNS, "gateway_state", 2); }
+static inline bool hour_good(struct db_query *q, int at)    { return db_row_good(q, at, HOUR_COLUMNS, "gateway_hour", 3); }
+static inline bool stranger_good(struct db_query *q, int at) { return db_row_good(q, at, STRANGER_COLUMNS, "stranger", 2); }
 
 #endif
