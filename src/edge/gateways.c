@@ -2,20 +2,18 @@
 #include "edge/gateways.h"
 
 #include "edge/capture.h"
+#include "edge/downs.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
 #include "wire/semtech.h"
 
 #define SILENT_US        (60 * US_PER_S)     /* an address this long silent may be replaced by another */
 #define PATH_US          (90 * US_PER_S)     /* a downlink path without PULL_DATA is gone */
-#define EARLY_US         (800 * US_PER_MS)   /* so long before its time a transmission leaves for the gateway */
-#define TOO_LATE_US      (60 * US_PER_MS)    /* a gateway's queue wants at least this much */
 #define JUMP_US          (30 * US_PER_S)     /* a concentrator's clock this far from where it should be began anew */
 #define KEPT_US          (2 * US_PER_S)      /* told so much later than frames before it, a frame was kept, */
 #define KEPT_AGREE_US    (2 * US_PER_S)      /* if both clocks of its gateway say so, this far apart at most */
 #define ANSWER_US        (1 * US_PER_S)      /* a TX_ACK later than this does not come */
 #define DATAGRAMS_PER_S  2000                /* share of one gateway */
-#define PENDING          4096                /* transmissions under way; a power of two */
 
 struct link {
     struct address pull, push;
@@ -30,37 +28,30 @@ struct link {
     bool has_tmst;
 };
 
-/* A downlink that left or waits to leave. Slots are named by the token of the datagram. */
-struct pending {
-    bool used, sent;
-    u16  token;
-    u32  attempt;
-    struct mono due;                          /* when to send, or when to stop waiting for the answer */
-    struct downlink downlink;
-    u8   phy[LORA_AIR_MAX];
-};
-
 struct gateways {
     struct env *env;
     struct udp *udp;
     struct capture *capture;
     struct link *links;  u32 links_n;
-    struct pending *pending;  u32 pending_n, pending_top;
-    u16 next_token;
+    struct downs *downs;
     struct arena datagram;                    /* JSON and frames of one datagram */
     struct datagram in[UDP_BATCH], out[UDP_BATCH];
     u8  acks[UDP_BATCH][4];
     size_t out_n;
 };
 
+/* The road for downlinks; below. */
+static bool reaches(void *of, u64 gateway);
+static enum road_says send(void *of, const struct road_send *what, struct mono *answer_by, struct str *why);
+
 struct gateways *gateways_make(struct env *env, struct udp *udp)
 {
     struct gateways *g = boot_take(sizeof *g);
     g->env      = env;
     g->udp      = udp;
-    g->pending  = boot_take(sizeof *g->pending * PENDING);
+    g->downs    = downs_make(env);
     g->datagram = arena_make(1 << 20);
-    env->random(env->world, (u8 *)&g->next_token, sizeof g->next_token);
+    downs_road(g->downs, &(struct road){ .of = g, .reaches = reaches, .send = send });
     return g;
 }
 
@@ -73,7 +64,7 @@ void gateways_close(struct gateways *g)
 {
     arena_free(&g->datagram);
     boot_release(g->links);
-    boot_release(g->pending);
+    downs_close(g->downs);
     boot_release(g);
 }
 
@@ -151,8 +142,6 @@ static void to_frame(struct frame *f, const struct semtech_rx *rx, u64 eui, stru
                                        .gateway_us = rx->gateway_us } };
 }
 
-static void next_gateway(struct gateways *g, struct pending *p, struct str reason);
-
 /*
  * How long a gateway kept a frame before it told us (promises R11): how much longer it was under way than
  * the last that came at once. Each of its clocks may be wrong, set, or begun anew, and its downlinks hang
@@ -179,11 +168,8 @@ static void watch_clock(struct gateways *g, struct link *l, u64 eui, const struc
     l->wall_us  = r->gateway_us;
     l->tmst_at  = now;
     l->has_tmst = true;
-    for (u32 i = 0; jumped && i < g->pending_top; i++) {
-        struct pending *p = &g->pending[i];
-        if (p->used && p->downlink.tries[p->attempt].gateway == eui)       /* its RX2 is on the old clock too */
-            next_gateway(g, p, S("the gateway's clock began anew: it has restarted"));
-    }
+    if (jumped)                                        /* its RX2 is on the old clock too */
+        downs_void(g->downs, eui, S("the gateway's clock began anew: it has restarted"));
 }
 
 static void take_rxpk(struct gateways *g, const struct json *rxpk, const struct semtech_message *m, u32 gateway)
@@ -229,64 +215,14 @@ static enum drop take_push(struct gateways *g, const struct semtech_message *m, 
 
 /* ------------------------------------------------------------------ TX_ACK */
 
-static struct pending *pending_of(struct gateways *g, u16 token)
-{
-    for (u32 i = 0; i < g->pending_top; i++)
-        if (g->pending[i].used && g->pending[i].sent && g->pending[i].token == token)
-            return &g->pending[i];
-    return NULL;
-}
-
-static void finish(struct gateways *g, struct pending *p, enum down_state state, struct str reason)
-{
-    const struct downlink *d = &p->downlink;
-    mac_downlink_result(g->env, d->tenant, d->dev_eui, d->id, state, reason, d->tries[p->attempt].gateway);
-    p->used = false;
-    g->pending_n--;
-    while (g->pending_top > 0 && !g->pending[g->pending_top - 1].used)
-        g->pending_top--;
-}
-
-/* Moves on to the next window or gateway whose time has not passed; fails when there is none. */
-static void next_try(struct gateways *g, struct pending *p, struct str reason)
-{
-    struct mono now = env_now(g->env);
-    while (++p->attempt < p->downlink.tries_count) {
-        const struct transmission *t = &p->downlink.tries[p->attempt];
-        if (mono_since(t->at, now) > TOO_LATE_US) {
-            p->sent = false;
-            p->due  = mono_after(t->at, -EARLY_US);
-            return;
-        }
-    }
-    p->attempt = p->downlink.tries_count - 1;
-    finish(g, p, DOWN_FAILED, reason);
-}
-
-/* Nothing that this gateway was to try has a chance any more. */
-static void next_gateway(struct gateways *g, struct pending *p, struct str reason)
-{
-    u64 eui = p->downlink.tries[p->attempt].gateway;
-    while (p->used && p->downlink.tries[p->attempt].gateway == eui)
-        next_try(g, p, reason);
-}
-
 /* The token names the request; the EUI in the datagram must be the one that was asked. */
 static enum drop take_tx_ack(struct gateways *g, const struct semtech_message *m)
 {
-    struct pending *p = pending_of(g, m->token);
-    if (!p || p->downlink.tries[p->attempt].gateway != m->eui)
-        return DROP_TXACK;
     struct str error;
     if (!semtech_ack_error(&error, m, &g->datagram))
         return DROP_JSON;
-    if (error.n > 0) {
-        next_try(g, p, str_fmt(&g->datagram, "the gateway refused: %.*s", STR(error)));
-        return PASS;
-    }
-    mac_gateway_sent(g->env, mac_gateway(g->env->mac, m->eui), p->downlink.tries[p->attempt].airtime_us);
-    finish(g, p, DOWN_ACCEPTED, p->downlink.tries[p->attempt].window == 2 ? S("in RX2") : S(""));
-    return PASS;
+    struct str words = error.n > 0 ? str_fmt(&g->datagram, "the gateway refused: %.*s", STR(error)) : S("");
+    return downs_outcome(g->downs, m->eui, m->token, error.n > 0 ? OUTCOME_REFUSED : OUTCOME_TAKEN, words) ? PASS : DROP_TXACK;
 }
 
 /* ------------------------------------------------------------------ all datagrams */
@@ -365,19 +301,22 @@ enum err gateways_receive(struct gateways *g)
 
 /* ------------------------------------------------------------------ downlinks */
 
-static void transmit(struct gateways *g, struct pending *p)
+static bool reaches(void *of, u64 eui)
 {
-    const struct transmission *t = &p->downlink.tries[p->attempt];
+    struct gateways *g = of;
+    u32 gateway = mac_gateway(g->env->mac, eui);
+    return gateway != MAC_NONE && link_of(g, gateway)->has_pull;
+}
+
+static enum road_says send(void *of, const struct road_send *what, struct mono *answer_by, struct str *why)
+{
+    struct gateways *g = of;
     struct env *env = g->env;
-    u32 gateway = mac_gateway(env->mac, t->gateway);
-    struct link *l = gateway == MAC_NONE ? NULL : link_of(g, gateway);
-    if (!l || !l->has_pull || mono_since(env_now(env), l->pull_at) > PATH_US) {
-        next_gateway(g, p, S("the gateway has no open path for downlinks (no PULL_DATA)"));
-        return;
-    }
-    if (mono_since(t->at, env_now(env)) <= TOO_LATE_US) {      /* a slow disk held us up (R20) */
-        next_try(g, p, S("its time had come before it could leave"));
-        return;
+    const struct transmission *t = &what->downlink->tries[what->from];
+    const struct link *l = link_of(g, mac_gateway(env->mac, t->gateway));
+    if (mono_since(env_now(env), l->pull_at) > PATH_US) {
+        *why = S("the gateway has no open path for downlinks (no PULL_DATA)");
+        return ROAD_GONE;
     }
     struct semtech_tx tx = { .tmst_us   = t->tmst_us,
                              .freq_hz   = t->freq_hz,
@@ -386,51 +325,26 @@ static void transmit(struct gateways *g, struct pending *p)
                              .power_dbm = t->power_dbm,
                              .sf        = t->sf,
                              .rf_chain  = t->rf_chain,
-                             .phy       = { p->phy, p->downlink.phy.n } };
-    p->token = g->next_token++;
-    p->sent  = true;
-    p->due   = mono_after(env_now(env), ANSWER_US);
-    struct datagram d = { l->pull, semtech_tx_write(&tx, l->version, p->token, &g->datagram) };
+                             .phy       = what->downlink->phy };
+    arena_reset(&g->datagram);
+    struct datagram d = { l->pull, semtech_tx_write(&tx, l->version, what->token, &g->datagram) };
     (void)udp_send(g->udp, &d, 1);
-    if (l->version == 1) {                                     /* version 1 has no TX_ACK */
-        mac_gateway_sent(env, gateway, t->airtime_us);
-        finish(g, p, DOWN_ACCEPTED, S("sent to a gateway of protocol 1, which does not answer"));
-    }
+    *answer_by = mono_after(env_now(env), ANSWER_US);
+    *why = S("sent to a gateway of protocol 1, which does not answer");
+    return l->version == 1 ? ROAD_DONE : ROAD_SENT;            /* version 1 has no TX_ACK */
+}
+
+struct downs *gateways_downs(struct gateways *g)
+{
+    return g->downs;
 }
 
 void gateways_send(struct gateways *g, const struct downlink *downlink)
 {
-    u32 at = 0;
-    while (at < PENDING && g->pending[at].used)
-        at++;
-    if (at == PENDING) {
-        mac_downlink_result(g->env, downlink->tenant, downlink->dev_eui, downlink->id, DOWN_FAILED,
-                            S("too many transmissions are under way"), 0);
-        return;
-    }
-    struct pending *p = &g->pending[at];
-    *p = (struct pending){ .used = true, .downlink = *downlink, .due = mono_after(downlink->tries[0].at, -EARLY_US) };
-    memcpy(p->phy, downlink->phy.p, downlink->phy.n);
-    g->pending_n++;
-    g->pending_top = MAX(g->pending_top, at + 1);
+    downs_add(g->downs, downlink);
 }
 
 struct mono gateways_tick(struct gateways *g)
 {
-    struct mono now = env_now(g->env), next = mono_after(now, 3600 * US_PER_S);
-    for (u32 i = 0; i < g->pending_top; i++) {
-        struct pending *p = &g->pending[i];
-        if (!p->used)
-            continue;
-        if (!mono_before(now, p->due)) {
-            arena_reset(&g->datagram);
-            if (p->sent)
-                finish(g, p, DOWN_UNKNOWN, S("the gateway did not answer"));
-            else
-                transmit(g, p);
-        }
-        if (p->used && mono_before(p->due, next))
-            next = p->due;
-    }
-    return next;
+    return downs_tick(g->downs);
 }

@@ -22,6 +22,9 @@ struct capture;
 void gateways_capture(struct gateways *g, struct capture *capture);
 /* Takes what has arrived, commits it, acknowledges it. Not OK: the store failed, and nothing was acknowledged. */
 enum err gateways_receive(struct gateways *g);
+/* Where downlinks wait; other roads than UDP join there. */
+struct downs;
+struct downs *gateways_downs(struct gateways *g);
 /* Sends a downlink when its time comes; its outcome enters by mac_downlink_result. */
 void gateways_send(struct gateways *g, const struct downlink *downlink);
 /* Transmissions whose gateway did not answer, and those whose time to leave has come. Opens a batch
