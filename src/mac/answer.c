@@ -386,6 +386,8 @@ static void note_sent(struct env *env, const struct window *w, const struct answ
         touch_session(env, w->session);
         env->mac->sessions[w->session].awaits    = id;
         env->mac->sessions[w->session].conf_down = (u16)fcnt;
+        if (env->mac->sessions[w->session].v1_1)                   /* the MIC of its acknowledgement needs it, after a start too */
+            (void)session_save(env, w->session);
     }
 }
 

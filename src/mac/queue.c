@@ -174,6 +174,16 @@ static enum err count_queued(struct env *env)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+/* Its acknowledgement may come after the start, and is then as good. */
+static void await_again(struct env *env, const struct down_row *row)
+{
+    struct mac *mac = env->mac;
+    u32 device = row->confirmed ? map_get(&mac->by_eui, (u64)row->dev_eui) : MAP_NONE;
+    u32 session = device == MAP_NONE ? MAC_NONE : mac->devices[device].session[0];
+    if (session != MAC_NONE && mac->sessions[session].id < row->id)
+        mac->sessions[session].awaits = MAX(mac->sessions[session].awaits, row->id);
+}
+
 enum err queue_load(struct env *env)
 {
     struct db_query *q = env_query(env, "SELECT " DOWN_ROW("") " FROM downlink WHERE state = 1");
@@ -191,6 +201,7 @@ enum err queue_load(struct env *env)
         o->row.state  = DOWN_UNKNOWN;
         o->row.reason = S("the server stopped before the gateway answered; it is not sent again");
         err = down_put(env, &o->row);
+        await_again(env, &o->row);
     }
     return err == OK ? count_queued(env) : err;
 }

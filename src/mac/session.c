@@ -107,6 +107,10 @@ u32 devaddr_new(struct env *env)
     }
 }
 
+/* The counter that an acknowledgement of 1.1 has in its MIC stands above the bits of the dwell: a program
+ * that does not know it goes on using the store. */
+#define CONF_DOWN_SHIFT 16
+
 static void bind_wrapped(struct db_query *q, int at, const struct session *s, enum which_key which)
 {
     if (which == KEY_F_NWK_S_INT || which == KEY_APP_S || s->v1_1)
@@ -146,7 +150,8 @@ enum err session_insert(struct env *env, const struct session *s, int state)
     db_bind_i64(q, 13, s->rx1_dr_offset);
     db_bind_i64(q, 14, s->rx2_dr);
     db_bind_i64(q, 15, s->rx2_hz);
-    db_bind_i64(q, 16, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0));
+    db_bind_i64(q, 16, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0) |
+                           (i64)s->conf_down << CONF_DOWN_SHIFT);
     db_bind_sum(q, 17, "session");
     return env_run(env, q);
 }
@@ -259,6 +264,7 @@ static void read_session(struct session *s, u32 device, struct db_query *q)
                            .dwell_up          = dwell & 1,
                            .dwell_down        = dwell & 2,
                            .dwell_known       = dwell & 4,
+                           .conf_down         = (u16)(dwell >> CONF_DOWN_SHIFT),
                            .v1_1              = !db_is_null(q, 6),
                            .used              = true };
     for (int i = 0; i < SESSION_KEYS; i++) {

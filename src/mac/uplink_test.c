@@ -132,6 +132,35 @@ TEST(a_1_1_acknowledgement_is_bound_to_the_downlink_it_acknowledges)
     rig_forget(&n), rig_stop(c);
 }
 
+TEST(an_acknowledgement_that_comes_after_a_start_is_bound_and_counted_all_the_same)
+{
+    static const u64 devices[] = { NEWER, RIVER };
+    for (size_t i = 0; i < COUNT(devices); i++) {
+        struct rig *c = rig_make();
+        struct node n = rig_node(devices[i]);
+        struct downlink_new in = { 1, devices[i], 10, true, bytes_of(S("hello")), 0 };
+        struct lora_frame down, f = { .mtype = MTYPE_DATA_UP, .fport = 2, .fctrl = FCTRL_ACK, .payload = bytes_of(S("abc")) };
+        struct str why;
+        i64 id;
+        rig_join(c, &n);
+        for (int k = 0; k < 2; k++) {                                       /* so that its counter is not 0 */
+            EQ(mac_downlink_add(&c->env, &in, &id, &why), OK);
+            EQ(rig_hear(c, NULL, rig_plain(&n, n.fcnt++), NOW), PASS);
+            struct downlink *d = rig_answer(c);
+            TRUE(d && d->id == id && lora_frame_parse(&down, d->phy) == LORA_OK);
+            rig_pass(c, 10 * US_PER_S);
+        }
+        rig_crash(c);
+        EQ(rig_count(c, "SELECT state FROM downlink WHERE kind = 0 ORDER BY id DESC LIMIT 1"), DOWN_UNKNOWN);
+        struct lora_mic_terms terms = { .conf_fcnt = down.fcnt_low, .tx_dr = 2 };
+        EQ(rig_alone(c, NULL, rig_seal(&n, n.fcnt++, f, terms), NOW), PASS);
+        EQ(rig_count(c, "SELECT state FROM downlink WHERE kind = 0 ORDER BY id DESC LIMIT 1"), DOWN_CONFIRMED);
+        rig_crash(c);
+        EQ(rig_alone(c, NULL, rig_seal(&n, n.fcnt++, f, terms), NOW), PASS);          /* said again, and nothing is awaited */
+        rig_forget(&n), rig_stop(c);
+    }
+}
+
 /* ------------------------------------------------------------------ commands */
 
 /* The commands of the next answer, as hex; "none": there is no answer. */
