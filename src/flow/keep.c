@@ -41,9 +41,9 @@ static const struct { const char *mark, *sql; } census[] = {
     { "rows gateway_state", "SELECT COUNT(*) FROM gateway_state" }, { "rows gateway_hour", "SELECT COUNT(*) FROM gateway_hour" },
     { "rows day_seal",      "SELECT COUNT(*) FROM day_seal" },
     /* What no seal covers yet: from the mark "unsealed" on. */
-    { "rows uplink",        "SELECT COUNT(*) FROM uplink WHERE tenant = 1 AND id >= $1" },
-    { "rows reading",       "SELECT COUNT(*) FROM reading WHERE tenant = 1 AND id >= $1" },
-    { "rows uplink_copies", "SELECT COUNT(*) FROM uplink_copies WHERE tenant = 1 AND id >= $1" },
+    { "rows uplink",        "SELECT COUNT(*) FROM tenant t JOIN uplink x ON x.tenant = t.number WHERE x.id >= $1" },
+    { "rows reading",       "SELECT COUNT(*) FROM tenant t JOIN reading x ON x.tenant = t.number WHERE x.id >= $1" },
+    { "rows uplink_copies", "SELECT COUNT(*) FROM tenant t JOIN uplink_copies x ON x.tenant = t.number WHERE x.id >= $1" },
 };
 #define CENSUS_EVENTS 3
 
@@ -53,7 +53,7 @@ struct keep {
     struct mono looked, cut_looked;
     bool sealing, cutting;
     int  kind;                             /* of rows that the seal under way reads: an index of kinds */
-    u64 tenant;
+    u64 tenant, cut_tenant;                /* whose day is sealed, whose events go */
     i64 day, at;                           /* of the seal under way: up to which id it has read */
     i64 uplinks, read;
     size_t counted;                        /* tables of the census */
@@ -65,7 +65,6 @@ void flow_keep_start(struct env *env, i64 keep_us)
     struct keep *k = env->keep = boot_take(sizeof *k);
     k->keep_us = keep_us;
     k->hash    = EVP_MD_CTX_new();
-    k->tenant  = 1;
     k->counted = COUNT(census);
     if (mac_mark_read(env->db, "cut", &k->cut) != OK)
         k->cut = 0;
@@ -79,6 +78,17 @@ void flow_keep_stop(struct env *env)
     EVP_MD_CTX_free(env->keep->hash);
     boot_release(env->keep);
     env->keep = NULL;
+}
+
+/* The one behind `after`, which is 0 at first; 0: there are no more. */
+static enum err next_tenant(struct env *env, u64 after, u64 *tenant)
+{
+    struct db_query *q = db_query(env->db, "SELECT number FROM tenant WHERE number > $1 ORDER BY number LIMIT 1");
+    db_bind_i64(q, 1, (i64)after);
+    enum err err = db_step(q);
+    *tenant = err == OK ? (u64)db_i64(q, 0) : 0;
+    db_reset(q);
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 /* ------------------------------------------------------------------ seals */
@@ -124,7 +134,7 @@ static enum err first_event(struct env *env, u64 tenant, i64 *id)
 }
 
 /* The day after the last that is sealed, else that of the first event; begun when it is over. */
-static enum err begin_day(struct env *env, struct keep *k)
+static enum err begin_day_of(struct env *env, struct keep *k)
 {
     struct db_query *q =
         db_query(env->db, "SELECT day, hash FROM day_seal WHERE tenant = $1 ORDER BY day DESC LIMIT 1");
@@ -149,6 +159,14 @@ static enum err begin_day(struct env *env, struct keep *k)
     k->uplinks  = k->read = 0;
     seal_begin(k->hash, (struct bytes){ before, n }, k->tenant, k->day);
     return OK;
+}
+
+static enum err begin_day(struct env *env, struct keep *k)
+{
+    enum err err = next_tenant(env, 0, &k->tenant);
+    while (err == OK && k->tenant && (err = begin_day_of(env, k)) == OK && !k->sealing)
+        err = next_tenant(env, k->tenant, &k->tenant);
+    return err;
 }
 
 static enum err write_seal(struct env *env, struct keep *k)
@@ -178,10 +196,10 @@ bool flow_census(size_t i, const char **mark, const char **sql)
     return true;
 }
 
-/* The first day without a seal; all its events count. */
+/* The first day that some tenant has no seal of; all its events count. */
 static enum err unsealed(struct env *env, i64 *id)
 {
-    struct db_query *q = db_query(env->db, "SELECT MAX(day) FROM day_seal WHERE tenant = 1");
+    struct db_query *q = db_query(env->db, "SELECT MIN(x.day) FROM (SELECT MAX(day) AS day FROM day_seal GROUP BY tenant) x");
     enum err err = db_step(q);
     *id = err == OK && !db_is_null(q, 0) ? (db_i64(q, 0) + 1) * DAY_US : 0;
     db_reset(q);
@@ -206,11 +224,21 @@ static enum err count_table(struct env *env, size_t i)
     return err == OK ? mac_mark_write(env, census[i].mark, rows) : err;
 }
 
+/* The tables of events in one batch: they are counted from one mark on. */
+static enum err count_on(struct env *env, size_t *counted)
+{
+    size_t until = *counted + CENSUS_EVENTS < COUNT(census) ? *counted + 1 : COUNT(census);
+    enum err err = OK;
+    while (*counted < until && err == OK)
+        err = count_table(env, (*counted)++);
+    return err;
+}
+
 enum err flow_keep_last(struct env *env)
 {
     enum err err = OK;
-    for (size_t i = 0; i < COUNT(census) && err == OK; i++)
-        err = count_table(env, i);
+    for (size_t counted = 0; counted < COUNT(census) && err == OK;)
+        err = count_on(env, &counted);
     if (err != OK && env->failed == OK)
         env->failed = err;
     err = flow_commit(env);
@@ -261,11 +289,25 @@ static enum err seal_on(struct env *env, struct keep *k)
 
 /* ------------------------------------------------------------------ retention */
 
+/* The oldest of all tenants; 0: there is none. */
+static enum err oldest_event(struct env *env, i64 *id)
+{
+    u64 tenant;
+    i64 first;
+    enum err err = next_tenant(env, 0, &tenant);
+    for (*id = 0; err == OK && tenant; err = next_tenant(env, tenant, &tenant)) {
+        if ((err = first_event(env, tenant, &first)) != OK)
+            break;
+        *id = first > 0 && (*id == 0 || first < *id) ? first : *id;
+    }
+    return err;
+}
+
 /* Full: a portion of what is old enough, though it should have been kept. */
 static enum err cut_for_room(struct env *env, i64 *until)
 {
     i64 first;
-    enum err err = first_event(env, 1, &first);
+    enum err err = oldest_event(env, &first);
     i64 now = env_clock(env).us;
     if (err == OK && first > 0)
         *until = MAX(*until, MIN(first + MAX((now - first) / PORTION, HOUR_US), now - YOUNG_US));
@@ -282,24 +324,25 @@ static enum err look_for_old(struct env *env, struct keep *k)
     if (err == ERR_INVALID)                    /* damaged: nothing goes until it was written anew */
         return OK;
     until = MIN(until, rolled) / HOUR_US * HOUR_US;
-    if (err != OK || until <= k->cut)
+    if (err != OK || until <= k->cut || (err = next_tenant(env, 0, &k->cut_tenant)) != OK)
         return err;
     k->cut     = until;
-    k->cutting = true;
+    k->cutting = k->cut_tenant != 0;
     return mac_mark_write(env, "cut", until);
 }
 
-static i64 cut_table(struct env *env, const char *sql, i64 until)
+static i64 cut_table(struct env *env, const char *sql, const struct keep *k)
 {
     struct db_query *q = env_query(env, sql);
     if (!q)
         return 0;
-    db_bind_i64(q, 1, 1);
-    db_bind_i64(q, 2, until);
+    db_bind_i64(q, 1, (i64)k->cut_tenant);
+    db_bind_i64(q, 2, k->cut);
     db_bind_i64(q, 3, CUT_ROWS);
     return env_run(env, q) == OK ? db_changes(env->db) : 0;
 }
 
+/* A portion of one tenant's; when it has none left, the next one's turn has come. */
 static enum err cut_on(struct env *env, struct keep *k)
 {
     static const char *const tables[] = {
@@ -314,9 +357,11 @@ static enum err cut_on(struct env *env, struct keep *k)
     };
     i64 gone = 0;
     for (size_t i = 0; i < COUNT(tables); i++)
-        gone += cut_table(env, tables[i], k->cut);
-    k->cutting = gone > 0;
-    return env->failed;
+        gone += cut_table(env, tables[i], k);
+    enum err err = env->failed;
+    if (err == OK && gone == 0 && (err = next_tenant(env, k->cut_tenant, &k->cut_tenant)) == OK)
+        k->cutting = k->cut_tenant != 0;
+    return err;
 }
 
 /* ------------------------------------------------------------------ idle */
@@ -335,7 +380,7 @@ static enum err work(struct env *env, struct keep *k)
     if (k->sealing)
         err = seal_on(env, k);
     else if (k->counted < COUNT(census))
-        err = count_table(env, k->counted++);
+        err = count_on(env, &k->counted);
     else if (is_time(env, &k->looked, k->day ? LOOK_US : 0))
         err = begin_day(env, k);
     if (err != OK || k->keep_us == 0)
