@@ -15,6 +15,17 @@ void test_skip(const char *why);                 /* counted and printed, never s
 struct arena *test_arena(void);                  /* forgotten after each test */
 /* A folder of its own for this test, removed afterwards; zero-ended. */
 const char *test_folder(void);
+/* Runs in a process of its own: what it exits with (0: it came back), and in *said what it wrote on stderr. */
+int test_apart(void (*run)(void *of), void *of, struct str *said);
+
+/* Under a sanitizer memory ends in its own way, not in ours. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { TEST_SANITIZED = 1 };
+#elif defined(__has_feature)
+enum { TEST_SANITIZED = __has_feature(address_sanitizer) };
+#else
+enum { TEST_SANITIZED = 0 };
+#endif
 
 #define TEST(name)                                                                       \
     static void test_##name(void);                                                       \
