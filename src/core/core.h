@@ -74,6 +74,7 @@ struct str words_sound(struct arena *arena, struct str words, size_t most);
 
 /* ------------------------------------------------------------------ noun 1: frame */
 
+#define RADIO_CONTEXT 24
 /* How one gateway heard a frame. Times of the concentrator are its own 32-bit microseconds, which wrap. */
 struct radio {
     u64  gateway;            /* EUI */
@@ -87,6 +88,8 @@ struct radio {
     u8   antenna;
     u8   rf_chain;
     i64  gateway_us;         /* gateway's own wall clock, or 0: it has none */
+    u8   context_n;          /* what its road wants back with an answer: Station's xtime and rctx, an MQTT gateway's */
+    u8   context[RADIO_CONTEXT];       /* context; not stored, for it means nothing later */
 };
 
 struct frame {
@@ -205,7 +208,11 @@ struct transmission {
     u8   sf, antenna, rf_chain;
     i8   power_dbm;          /* EIRP */
     u32  airtime_us;
+    u32  delay_us;           /* behind the end of the uplink */
+    u8   dr;                 /* data rate in its region */
     u8   window;             /* 1 or 2 */
+    u8   context_n;          /* of the copy that it answers */
+    u8   context[RADIO_CONTEXT];
 };
 
 #define TRIES_MAX 4
