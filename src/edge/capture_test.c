@@ -4,8 +4,11 @@
 #include "base/test.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/hotaru-capture-XXXXXX";
@@ -161,6 +164,131 @@ TEST(a_torn_record_ends_the_list_and_a_foreign_file_is_refused)
     TRUE(pwrite(fd, "x", 1, 8 + 28 + 30) == 1 && close(fd) == 0);     /* a byte of the first record */
     EQ(count(folder, &first, &last, &a), 0);
     EQ(ring(&all, folder, &a), ERR_INVALID);
+    end();
+    arena_free(&a);
+}
+
+TEST(a_folder_that_cannot_be_written_is_said_by_the_name_of_the_file)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    TRUE(capture_open("/nowhere/at/all", 1 << 20, &why, &a) == NULL);
+    STR_EQ(why, S("the capture /nowhere/at/all/capture.0 cannot be written"));
+    begin();
+    TRUE(mkdir(str_fmt(&a, "%s/capture.1", folder).p, 0700) == 0);      /* what stands there is no file */
+    TRUE(capture_open(folder, 1 << 20, &why, &a) == NULL);
+    (void)rmdir(str_fmt(&a, "%s/capture.1", folder).p);
+    end();
+    arena_free(&a);
+}
+
+TEST(a_file_of_somebody_else_counts_as_the_older_half)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    i64 first, last;
+    char text[100] = "not a capture";
+    begin();
+    struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+    struct capture_record r = datagram(5, 40);
+    capture_put(c, &r);
+    capture_close(c);
+    int fd = open(str_fmt(&a, "%s/capture.1", folder).p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    TRUE(write(fd, text, sizeof text) == (ssize_t)sizeof text && close(fd) == 0);
+    c = capture_open(folder, 1 << 20, &why, &a);                         /* begins there, and keeps what was captured */
+    r = datagram(6, 40);
+    capture_put(c, &r);
+    capture_close(c);
+    EQ(count(folder, &first, &last, &a), 2);
+    EQ(first, 5);
+    EQ(last, 6);
+    end();
+    arena_free(&a);
+}
+
+TEST(what_is_larger_than_a_record_is_left_out_and_the_rest_goes_on)
+{
+    struct arena a = arena_make(1 << 20);
+    struct str why = S("");
+    i64 first, last;
+    begin();
+    struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+    u8 *large = arena_take(&a, CAPTURE_RECORD_MAX + 1, 1);
+    capture_put(c, &(struct capture_record){ .kind = CAPTURE_CHANCE, .mono = { 1 }, .bytes = { large, CAPTURE_RECORD_MAX + 1 } });
+    EQ(capture_kept(c), 0);
+    capture_put(c, &(struct capture_record){ .kind = CAPTURE_CHANCE, .mono = { 2 }, .bytes = { large, CAPTURE_RECORD_MAX } });
+    EQ(capture_kept(c), 1);
+    capture_close(c);
+    EQ(count(folder, &first, &last, &a), 1);
+    EQ(first, 2);
+    end();
+    arena_free(&a);
+}
+
+TEST(a_disk_that_refuses_ends_the_capture_and_nothing_else)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    struct rlimit before;
+    i64 first, last;
+    begin();
+    struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+    EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = { 4096, before.rlim_max };
+    void (*old)(int) = signal(SIGXFSZ, SIG_IGN);
+    (void)setrlimit(RLIMIT_FSIZE, &small);
+    for (i64 i = 0; i < 50; i++) {
+        struct capture_record r = datagram(i, 400);
+        capture_put(c, &r);
+    }
+    (void)setrlimit(RLIMIT_FSIZE, &before);
+    (void)signal(SIGXFSZ, old);
+    u64 kept = capture_kept(c);
+    TRUE(kept > 5 && kept < 10);
+    struct capture_record r = datagram(60, 40);
+    capture_put(c, &r);                                                 /* there is room again: it stays ended */
+    EQ(capture_kept(c), kept);
+    capture_close(c);
+    EQ(count(folder, &first, &last, &a), kept);
+    EQ(last, (i64)kept - 1);
+    end();
+    arena_free(&a);
+}
+
+TEST(records_of_a_kind_that_we_do_not_know_end_the_list)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    i64 first, last;
+    begin();
+    struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+    for (i64 i = 0; i < 4; i++)
+        capture_put(c, &(struct capture_record){ .kind = i == 2 ? (enum capture_kind)99 : CAPTURE_CHANCE, .mono = { i } });
+    capture_close(c);
+    EQ(count(folder, &first, &last, &a), 2);
+    EQ(last, 1);
+    end();
+    arena_free(&a);
+}
+
+TEST(one_half_alone_is_read_as_it_is)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str why = S("");
+    struct bytes all, half[2] = { { NULL, 0 }, { NULL, 0 } };
+    begin();
+    struct capture *c = capture_open(folder, 1 << 20, &why, &a);
+    struct capture_record r = datagram(5, 40);
+    capture_put(c, &r);
+    capture_close(c);
+    EQ(sys_file_read(&half[0], str_fmt(&a, "%s/capture.0", folder).p, 1 << 20, &a), OK);
+    for (int turned = 0; turned < 2; turned++) {
+        EQ(capture_join(&all, half, &a), OK);
+        struct cur cur = cur_of(all);
+        TRUE(capture_next(&cur, &r) && r.mono.us == 5 && !capture_next(&cur, &r));
+        half[1] = half[0];
+        half[0] = (struct bytes){ NULL, 0 };
+    }
     end();
     arena_free(&a);
 }

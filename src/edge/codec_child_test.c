@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -488,6 +489,149 @@ TEST(what_cannot_be_asked_is_refused_at_once)
     EQ(codec_child_decode(c, 999, codec, CODEC_DECODE_UPLINK, str_z(input), now()), CODEC_FULL);
     EQ(codec_child_waiting(c), CODEC_WAITING_MAX);
     codec_child_close(c);
+}
+
+/* ------------------------------------------------------------------ a machine that has nothing to give */
+
+static i64 address_space_bytes(void)
+{
+    i64 pages = 0;
+    char text[64];
+    FILE *f = fopen("/proc/self/statm", "r");
+    size_t n = f ? fread(text, 1, sizeof text, f) : 0;
+    struct str line = { text, n };
+    if (f)
+        (void)fclose(f);
+    TRUE(str_to_i64(&pages, str_cut(&line, ' ')));
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* What is asked of a child that is gone, while a limit of this process stands. */
+static void ask_under(struct codec_child *c, u64 id, __rlimit_resource_t what, i64 most)
+{
+    struct rlimit before, now_only;
+    u32 fine = codec_child_codec(c, 1, str_z(good));
+    signal_child(c, SIGKILL);
+    while (codec_child_pid(c))
+        codec_child_readable(c, now());
+    EQ(getrlimit(what, &before), 0);
+    now_only = (struct rlimit){ (rlim_t)most, before.rlim_max };
+    (void)setrlimit(what, &now_only);
+    enum codec_refusal asked = codec_child_decode(c, id, fine, CODEC_DECODE_UPLINK, str_z(input), now());
+    (void)setrlimit(what, &before);
+    EQ(asked, CODEC_DONE);
+}
+
+TEST(a_child_that_cannot_be_started_is_started_later_and_the_call_waits)
+{
+    static const struct { __rlimit_resource_t what; i64 most; } limits[] = { { RLIMIT_NOFILE, 0 }, { RLIMIT_AS, 0 } };
+    struct heard *h = arena_new(test_arena(), struct heard);
+    struct codec_child *c = codec_child_make((struct codec_child_calls){ .answered = hear, .of = h }, now());
+    u32 fine = codec_child_codec(c, 1, str_z(good));
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        TRUE(still_works(c));
+        ask_under(c, i, limits[i].what, limits[i].most);
+        EQ(codec_child_pid(c), 0);
+        EQ(codec_child_decode(c, 99, fine, CODEC_DECODE_UPLINK, str_z(input), now()), CODEC_NO_CHILD);
+        codec_child_tick(c, mono_after(now(), 6 * US_PER_S));
+        TRUE(codec_child_pid(c) > 0);
+        wait_all(c);
+        EQ(h->n, i + 1);
+        EQ(h->refusals[i], CODEC_DONE);
+    }
+    codec_child_close(c);
+}
+
+TEST(a_child_that_dies_before_it_is_jailed_is_no_codecs_fault)
+{
+    struct heard *h = arena_new(test_arena(), struct heard);
+    struct codec_child *c = codec_child_make((struct codec_child_calls){ .answered = hear, .of = h }, now());
+    TRUE(still_works(c));
+    ask_under(c, 7, RLIMIT_AS, address_space_bytes() + (64 << 20));      /* JavaScriptCore reserves 72 GB */
+    TRUE(codec_child_pid(c) > 0);
+    wait_all(c);
+    EQ(h->n, 1);
+    EQ(h->refusals[0], CODEC_NO_CHILD);
+    EQ(codec_child_decode(c, 8, codec_child_codec(c, 1, str_z(good)), CODEC_DECODE_UPLINK, str_z(input), mono_after(now(), 6 * US_PER_S)),
+       CODEC_DONE);
+    wait_all(c);
+    EQ(h->refusals[1], CODEC_DONE);
+    EQ(codec_child_counts(c).crashed, 2);                               /* this one, and the one that ask_under killed */
+    codec_child_close(c);
+}
+
+TEST(a_child_that_does_not_begin_within_ten_seconds_is_given_up)
+{
+    struct heard *h = arena_new(test_arena(), struct heard);
+    struct mono t = now();
+    struct codec_child *c = codec_child_make((struct codec_child_calls){ .answered = hear, .of = h }, t);
+    signal_child(c, SIGSTOP);
+    EQ(codec_child_decode(c, 1, codec_child_codec(c, 1, str_z(good)), CODEC_DECODE_UPLINK, str_z(input), t), CODEC_DONE);
+    codec_child_tick(c, mono_after(t, 9 * US_PER_S));
+    EQ(h->n, 0);
+    codec_child_tick(c, mono_after(t, 11 * US_PER_S));
+    EQ(h->n, 1);
+    EQ(h->refusals[0], CODEC_NO_CHILD);
+    EQ(codec_child_pid(c), 0);
+    codec_child_close(c);
+}
+
+TEST(what_the_childs_socket_does_not_take_is_sent_when_it_has_room)
+{
+    struct heard *h = arena_new(test_arena(), struct heard);
+    struct codec_child *c = codec_child_make((struct codec_child_calls){ .answered = hear, .of = h }, now());
+    char *padding = arena_take(test_arena(), 100000, 1);
+    memset(padding, ' ', 100000);
+    TRUE(still_works(c));
+    signal_child(c, SIGSTOP);
+    for (u64 i = 0; i < 30; i++) {                                      /* 3 MB of sources, and a socket for less than one */
+        u32 codec = codec_child_codec(c, 1, str_fmt(test_arena(), "function decodeUplink() { return { data: %d }; }%.*s", (int)i,
+                                                    100000, padding));
+        EQ(codec_child_decode(c, i, codec, CODEC_DECODE_UPLINK, str_z(input), now()), CODEC_DONE);
+    }
+    EQ(h->n, 0);
+    signal_child(c, SIGCONT);
+    wait_all(c);
+    EQ(h->n, 30);
+    for (u64 i = 0; i < h->n; i++) {
+        EQ(h->ids[i], i);
+        EQ(h->refusals[i], CODEC_DONE);
+    }
+    EQ(codec_child_counts(c).started, 1);
+    codec_child_close(c);
+}
+
+TEST(a_call_in_a_child_above_its_memory_ends_that_child)
+{
+    static const char hoarder[] = "var kept = []; function decodeUplink() {"
+        " kept.push(new Uint8Array(8e6).fill(1)); return { data: kept.length }; }";
+    struct heard *h = arena_new(test_arena(), struct heard);
+    struct codec_child *c = codec_child_make((struct codec_child_calls){ .answered = hear, .of = h }, now());
+    TRUE(still_works(c));
+    u32 codec = codec_child_codec(c, 1, str_z(hoarder)), fine = codec_child_codec(c, 1, str_z(good));
+    struct mono until = mono_after(now(), 20 * US_PER_S);
+    for (u64 i = 0; i < 24; i++) {
+        EQ(codec_child_decode(c, i, codec, CODEC_DECODE_UPLINK, str_z(input), now()), CODEC_DONE);
+        while (codec_child_waiting(c) > 0 && mono_before(now(), until))
+            codec_child_readable(c, now());                             /* and nobody looks at its memory meanwhile */
+    }
+    EQ(h->n, 24);
+    signal_child(c, SIGSTOP);
+    EQ(codec_child_decode(c, 99, fine, CODEC_DECODE_UPLINK, str_z(input), now()), CODEC_DONE);
+    codec_child_tick(c, now());
+    EQ(h->n, 25);
+    EQ(h->refusals[24], CODEC_TOO_BIG);
+    EQ(codec_child_counts(c).killed_memory, 1);
+    codec_child_close(c);
+}
+
+TEST(every_refusal_has_its_name_and_words_of_its_own)
+{
+    for (u32 i = 0; i < CODEC_REFUSAL_KINDS; i++) {
+        TRUE(str_starts(str_z(codec_refusal_name(i)), S("CODEC_")));
+        for (u32 k = 0; k < i; k++)
+            TRUE(!str_eq(str_z(codec_refusal_words(i)), str_z(codec_refusal_words(k))));
+    }
 }
 
 /* ------------------------------------------------------------------ the jail */

@@ -423,23 +423,35 @@ static const char *lock(void)
     return NULL;
 }
 
+static bool open_file(void)   { return open("/", O_RDONLY | O_CLOEXEC) >= 0; }
+static bool make_socket(void) { return socket(AF_INET, SOCK_STREAM, 0) >= 0; }
+static bool start_program(void)
+{
+    static char *const none[] = { NULL };
+    return execve("/bin/true", none, none) == 0;
+}
+static bool make_process(void)    { return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) >= 0; }
+static bool signal_process(void)  { return kill(getppid(), 0) == 0; }
+static bool executable_page(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+}
+
+static const struct { bool (*opens)(void); const char *words; } doors[] = {
+    { open_file,       "a file can be opened" },
+    { make_socket,     "a socket can be made" },
+    { start_program,   "a program can be started" },
+    { make_process,    "a process can be made" },
+    { signal_process,  "another process can be signalled" },
+    { executable_page, "memory can be executable" },
+};
+
 /* Tries the doors after they were locked: each must be refused by the jail, not by chance. */
 static const char *prove(void)
 {
-    static char *const none[] = { NULL };
-    if (open("/", O_RDONLY | O_CLOEXEC) >= 0 || errno != EPERM)
-        return "a file can be opened";
-    if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
-        return "a socket can be made";
-    if (execve("/bin/true", none, none) == 0 || errno != EPERM)
-        return "a program can be started";
-    if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) >= 0 || errno != EPERM)
-        return "a process can be made";
-    if (kill(getppid(), 0) == 0 || errno != EPERM)
-        return "another process can be signalled";
-    if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED
-        || errno != EPERM)
-        return "memory can be executable";
+    for (size_t i = 0; i < COUNT(doors); i++)
+        if (doors[i].opens() || errno != EPERM)
+            return doors[i].words;
     return NULL;
 }
 
@@ -450,13 +462,19 @@ static const char *open_library(struct worker *w)
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return "cannot load " LIBRARY;
-    bool all = true;
-#define JS_FIND(result, name, arguments)                                                         \
-    *(void **)&w->js.name = dlsym(library, #name);                                               \
-    all = all && w->js.name;
-    JS_FUNCTIONS(JS_FIND)
-#undef JS_FIND
-    return all ? NULL : LIBRARY " lacks a function";
+    static const char *const names[] = {
+#define JS_NAME(result, name, arguments) #name,
+        JS_FUNCTIONS(JS_NAME)
+#undef JS_NAME
+    };
+    static_assert(sizeof w->js == sizeof(void *) * COUNT(names), "nothing but functions, in this order");
+    for (size_t i = 0; i < COUNT(names); i++) {
+        void *function = dlsym(library, names[i]);
+        if (!function)
+            return LIBRARY " lacks a function";
+        memcpy((char *)&w->js + i * sizeof function, &function, sizeof function);
+    }
+    return NULL;
 }
 
 /* Whatever the library wants of files it wants now. */

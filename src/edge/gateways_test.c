@@ -5,6 +5,7 @@
  */
 #include "base/test.h"
 #include "codec/codec.h"
+#include "edge/capture.h"
 #include "edge/gateways.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
@@ -327,6 +328,37 @@ static struct str frame_of(struct city *c, struct str data)
 static void push(struct city *c, struct udp *from, u64 eui, struct str rxpk)
 {
     say(c, from, 2, 0x5555, PUSH, eui, str_fmt(test_arena(), "{\"rxpk\":[%.*s]}", STR(rxpk)));
+}
+
+TEST(what_comes_through_the_door_is_kept_as_it_came)
+{
+    struct city *c = city_make();
+    struct udp *a = socket_at("127.0.0.1");
+    struct str why = S("");
+    struct bytes half[2], all;
+    struct capture_record r;
+    const char *folder = test_folder();
+    struct capture *capture = capture_open(folder, 1 << 20, &why, test_arena());
+    gateways_capture(c->door, capture);
+    say(c, a, 2, 0x1234, PULL, EUI_A, S(""));
+    send_bytes(c, a, bytes_of(S("no gateway says this")));
+    turn(c);
+    EQ(capture_kept(capture), 2);
+    capture_close(capture);
+    for (int i = 0; i < 2; i++)
+        EQ(sys_file_read(&half[i], str_fmt(test_arena(), "%s/capture.%d", folder, i).p, 1 << 20, test_arena()), OK);
+    EQ(capture_join(&all, half, test_arena()), OK);
+    struct cur cur = cur_of(all);
+    TRUE(capture_next(&cur, &r));
+    EQ(r.kind, CAPTURE_DATAGRAM);
+    EQ(r.mono.us, c->world.now.us);
+    EQ(r.wall.us, c->world.clock.us);
+    TRUE(address_eq(r.peer, udp_address(a)));
+    EQ(r.bytes.n, 12);
+    TRUE(capture_next(&cur, &r));
+    STR_EQ(str_of(r.bytes), S("no gateway says this"));
+    udp_close(a);
+    stop(c);
 }
 
 TEST(a_bad_object_costs_itself_only)

@@ -22,7 +22,7 @@ part() {
     scenes)   "$V/city" --scene test/scene/*.scene ;;
     city)     "$V/city" --seeds 1-4 --hours 1 ;;
     crash)    process crash 6 ;;
-    rot)      process rot 30 ;;
+    rot)      process rot 60 ;;
     nth)      process nth 6 ;;
     *)        process "$1" ;;
     esac
@@ -33,7 +33,8 @@ lane() {
     for name in "$@"; do
         start=$(date +%s)
         part "$name" > "$V/cover/$name.log" 2>&1
-        printf '%s: %s, %d s\n' "$name" "$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$V/cover/$name.log" | tail -n 1)" $(($(date +%s) - start))
+        awk -v n="$name" -v s=$(($(date +%s) - start)) '/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3 }
+            END { printf "%s: %d right, %d wrong, %d s\n", n, p, f, s }' "$V/cover/$name.log"
     done
 }
 
