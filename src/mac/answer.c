@@ -68,7 +68,11 @@ static bool transmission(const struct mac *mac, struct transmission *t, const st
                                 .rf_chain   = 0,
                                 .power_dbm  = power_dbm(mac, ws->region),
                                 .airtime_us = lora_dr_airtime_us(ws->region, dr, bytes, false),
-                                .window     = (u8)window };
+                                .delay_us   = delay_us,
+                                .dr         = (u8)dr,
+                                .window     = (u8)window,
+                                .context_n  = r->context_n };
+    memcpy(t->context, r->context, sizeof t->context);
     return t->airtime_us > 0;
 }
 
