@@ -565,6 +565,8 @@ TEST(a_child_that_dies_costs_the_call_in_its_hands_and_a_codec_that_killed_three
     }
     EQ(told.by[CODEC_CRASHED], 3);
     EQ(ask_child(c, 14, codec), CODEC_RESTING);
+    i64 rests_us = mono_since(codec_child_rests_until(c, codec), box_here()->now);
+    TRUE(rests_us > SECONDS(58) && rests_us <= SECONDS(60));
     pass(SECONDS(60));
     EQ(ask_child(c, 14, codec), CODEC_DONE);
     codec_child_close(c);

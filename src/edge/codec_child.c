@@ -514,6 +514,12 @@ enum codec_refusal codec_child_decode(struct codec_child *c, u64 id, u32 codec,
     return CODEC_DONE;
 }
 
+struct mono codec_child_rests_until(const struct codec_child *c, u32 codec)
+{
+    assert(codec < c->sources_count);
+    return c->sources[codec].rests_until;
+}
+
 int    codec_child_fd(const struct codec_child *c)      { return c->fd; }
 int    codec_child_pid(const struct codec_child *c)     { return (int)c->pid; }
 size_t codec_child_waiting(const struct codec_child *c) { return c->count; }

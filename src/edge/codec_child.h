@@ -90,6 +90,8 @@ u32 codec_child_codec(struct codec_child *c, u64 tenant, struct str source);
 enum codec_refusal codec_child_decode(struct codec_child *c, u64 id, u32 codec,
                                       enum codec_function function, struct str input,
                                       struct mono now);
+/* Until then it would answer CODEC_RESTING. */
+struct mono codec_child_rests_until(const struct codec_child *c, u32 codec);
 int    codec_child_fd(const struct codec_child *c);             /* -1: no child at the moment */
 void   codec_child_readable(struct codec_child *c, struct mono now);
 void   codec_child_tick(struct codec_child *c, struct mono now);

@@ -337,6 +337,8 @@ TEST(a_codec_that_killed_three_children_rests_and_the_others_do_not)
     EQ(ask(c, attacks[0].source).refusal, CODEC_RESTING);
     TRUE(still_works(c));
     u32 codec = codec_child_codec(c, 1, str_z(attacks[0].source));
+    i64 rests_us = mono_since(codec_child_rests_until(c, codec), now());
+    TRUE(rests_us > 0 && rests_us <= 60 * US_PER_S);
     struct mono later = mono_after(now(), 61 * US_PER_S);
     EQ(codec_child_decode(c, 5, codec, CODEC_DECODE_UPLINK, str_z(input), later), CODEC_DONE);
     codec_child_close(c);

@@ -15,7 +15,6 @@
 
 #define IN_FLIGHT 128
 #define AGAIN_US  (1 * US_PER_S)
-#define RESTS_US  (5 * US_PER_S)           /* rows of a resting codec are looked at again so often */
 
 struct asked { bool used; struct uplink uplink; u8 payload[LORA_AIR_MAX]; };
 
@@ -53,9 +52,8 @@ static bool passes(enum codec_refusal r)
 }
 
 /* All rows are looked at again later; until then rows that were left hold up nobody else's. */
-static void leave_row(struct decoder *d, enum codec_refusal r)
+static void leave_row(struct decoder *d, struct mono until)
 {
-    struct mono until = mono_after(sys_now(), r == CODEC_RESTING ? RESTS_US : AGAIN_US);
     if (!d->left || mono_before(until, d->left_until))
         d->left_until = until;
     d->left = true;
@@ -77,7 +75,7 @@ static void answered(void *of, const struct codec_answer *answer)
     if (!mac_device_ref(d->env, a->uplink.device.dev_eui, &a->uplink.device))
         log_line(LOG_WARN, "codec answer for a device that is gone");
     else if (passes(answer->refusal))
-        leave_row(d, answer->refusal);
+        leave_row(d, mono_after(sys_now(), AGAIN_US));
     else if (answer->refusal == CODEC_DONE)
         (void)flow_reading(d->env, &a->uplink, answer->result);
     else
@@ -146,19 +144,24 @@ static void ask(struct decoder *d, const struct uplink *u)
         (void)flow_undecoded(d->env, u, S("the codec's file is missing or cannot be used"));
         return;
     }
+    struct mono now = sys_now(), rests_until = codec_child_rests_until(d->child, handle);
+    if (mono_before(now, rests_until)) {
+        leave_row(d, rests_until);
+        return;
+    }
     arena_reset(&d->scratch);
     *a = (struct asked){ .used = true, .uplink = *u };
     memcpy(a->payload, u->payload.p, MIN(u->payload.n, sizeof a->payload));
     a->uplink.payload.p = a->payload;
     enum codec_refusal r = codec_child_decode(d->child, (u64)u->id, handle, CODEC_DECODE_UPLINK,
-                                              codec_input(u->fport, u->payload, u->received, &d->scratch), sys_now());
+                                              codec_input(u->fport, u->payload, u->received, &d->scratch), now);
     d->in_flight++;
     if (r == CODEC_DONE)
         return;
     a->used = false;
     d->in_flight--;
     if (passes(r))
-        leave_row(d, r);
+        leave_row(d, mono_after(now, AGAIN_US));
     else
         (void)flow_undecoded(d->env, u, str_z(codec_refusal_words(r)));
 }
