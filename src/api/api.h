@@ -86,7 +86,7 @@ handler get_health, get_metrics, get_routes, get_drops, get_portal;
 /* ------------------------------------------------------------------ for main/ */
 
 /* The loop writes, the door's threads read: through api_counts_read. */
-struct api_counts { u64 dropped[DROP_KINDS], counted[8]; i64 last_id, dirty, devices, gateways, windows, memory_bytes, full_us; };
+struct api_counts { u64 dropped[DROP_KINDS], counted[8]; i64 last_id, stored_id, dirty, devices, gateways, windows, memory_bytes, full_us; };
 
 struct http_calls api_calls(struct api *api);
 /* Readers: connections to the same store, opened when first wanted. */

@@ -122,8 +122,10 @@ void entities_page(struct call *call, struct ngsi_asked *asked);
 void temporal_page(struct call *call, struct ngsi_asked *asked, struct str id);
 
 /* A cursor over the store: what is after `at`. */
-struct stream { u64 tenant; i64 at; bool uplinks; };
-void stream_look(struct stream *s, struct db *db, struct text *out);
+/* `seen`: of the store, up to which commit everything was given out. */
+struct stream { u64 tenant; i64 at, seen; bool uplinks; };
+/* True: nothing is left. */
+bool stream_look(struct stream *s, struct db *db, struct text *out);
 
 /* ------------------------------------------------------------------ readers.c */
 const struct ngsi_context *readers_core(const struct readers *readers);

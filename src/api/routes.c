@@ -203,6 +203,7 @@ void api_count(struct api *api)
     memcpy(c->dropped, env->dropped, sizeof c->dropped);
     memcpy(c->counted, env->counted, sizeof c->counted);
     c->last_id      = env->last_id;
+    c->stored_id    = env->stored_id;
     c->dirty        = (i64)n.dirty;
     c->devices      = (i64)n.devices;
     c->gateways     = (i64)n.gateways;

@@ -119,12 +119,13 @@ static struct db_query *rows_after(const struct stream *s, struct db *db)
     return q;
 }
 
-void stream_look(struct stream *s, struct db *db, struct text *out)
+bool stream_look(struct stream *s, struct db *db, struct text *out)
 {
     struct arena scratch = arena_make(32 * 1024);
     struct db_query *q = rows_after(s, db);
     enum err err;
-    while ((err = db_step(q)) == OK) {
+    size_t n = 0;
+    for (; (err = db_step(q)) == OK; n++) {
         arena_reset(&scratch);
         bool whole = s->uplinks ? uplink_good(q, 5) : reading_good(q, 8);
         struct str e = whole ? event(s, q, &scratch) : S("");      /* a damaged event is passed over */
@@ -137,14 +138,20 @@ void stream_look(struct stream *s, struct db *db, struct text *out)
     arena_free(&scratch);
     if (err != OK && err != ERR_NOT_FOUND)
         log_line(LOG_WARN, "stream store=%s words=\"%.*s\"", err_words(err), STR(db_error(db)));
+    return err == ERR_NOT_FOUND && n < ROWS_A_LOOK;
 }
 
+/* Most commits carry no event, and a look at the store is dear: its pages are read anew after each commit.
+ * What a commit carried is said after it, so who reads that first misses nothing. */
 static void look(void *of, struct http_request *rq, struct text *out, bool idle)
 {
-    struct api *api = of;
-    struct db  *db  = reader_take(api->readers);
+    struct api    *api = of;
+    struct stream *s = rq->route;
+    i64 stored = api_counts_read(api).stored_id;
+    struct db *db = s->seen < stored ? reader_take(api->readers) : NULL;
     if (db) {
-        stream_look(rq->route, db, out);
+        if (stream_look(s, db, out))
+            s->seen = stored;
         reader_give(api->readers, db);
     }
     if (idle && out->n == 0)

@@ -257,6 +257,7 @@ struct env {
     bool full;               /* the disk is: new data are refused, what was promised still commits */
     double sim_speed;        /* an hour of the simulated world is 1/sim_speed of ours; 1 or 0: no matter */
     i64  last_id;            /* the highest event id given */
+    i64  stored_id;          /* the highest when the last commit was done: nothing newer is in the store */
     bool open;               /* a transaction is open */
     enum err failed;         /* the first error of the store in this batch: nothing of it is acknowledged */
     u64  dropped[DROP_KINDS];

@@ -117,6 +117,7 @@ enum err flow_commit(struct env *env)
     env->open   = false;
     env->failed = OK;
     if (err == OK) {
+        env->stored_id = env->last_id;
         mac_keep(env);
         return OK;
     }

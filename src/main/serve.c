@@ -47,6 +47,7 @@ struct daemon {
     struct api_counts counts;
     struct mono folded, pinged, written, quiet, kept;
     u64 datagrams_before;
+    i64 told_id;                         /* those who watch know of everything up to it */
     bool stopping;
     int exit_code;
 };
@@ -93,6 +94,9 @@ static void finish(struct daemon *d, enum err committed)
     }
     carry_out(d);
     api_count(&d->api);
+    if (d->told_id == d->env.stored_id)
+        return;
+    d->told_id = d->env.stored_id;
     http_wake_streams(d->http, false);
 }
 
