@@ -114,8 +114,9 @@ u64 sim_payload_mark(struct device *d, const struct world *w, double t_s)
     case KIND_SNOW: {
         if (d->order != PUMP_AUTO && sim_pump_wants(w, &d->pump, t_s) != d->order_wanted)
             d->order = PUMP_AUTO;               /* the sky has changed its mind since the order */
-        struct pump_reading r = sim_pump_reading(w, &d->pump, d->order, t_s);
-        return (u64)(r.on | r.snowfall << 1);
+        bool on, snowfall;
+        sim_pump_seen(&on, &snowfall, w, &d->pump, d->order, t_s);
+        return (u64)(on | snowfall << 1);
     }
     case KIND_PARKING:
         return sim_spot_occupied(w, d->salt, t_s);

@@ -48,6 +48,12 @@ static double drawn_h(const struct world *w, const struct pump *p, double t_s)
     return sum;
 }
 
+void sim_pump_seen(bool *on, bool *snowfall, const struct world *w, const struct pump *p, enum pump_order order, double t_s)
+{
+    *on       = runs(w, p, order, t_s);
+    *snowfall = sim_pump_snowfall(w, p, t_s);
+}
+
 struct pump_reading sim_pump_reading(const struct world *w, const struct pump *p,
                                      enum pump_order order, double t_s)
 {

@@ -77,6 +77,8 @@ struct pump_reading {
     bool   on, snowfall;
     double kpa, amperes, celsius, well_m;     /* well: water below ground */
 };
+/* What passers-by see, without the well: that remembers half a day, and is asked for when it is sent. */
+void sim_pump_seen(bool *on, bool *snowfall, const struct world *w, const struct pump *p, enum pump_order order, double t_s);
 struct pump_reading sim_pump_reading(const struct world *w, const struct pump *p,
                                      enum pump_order order, double t_s);
 bool sim_pump_wants(const struct world *w, const struct pump *p, double t_s);  /* its own control */
