@@ -1,66 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * The store's facts. Each stands twice: on SQLite in a folder of its own, and on PostgreSQL in a
- * schema of its own where $HOTARU_POSTGRES names a server (test/postgres.sh start prints it).
- */
-#include "base/test.h"
+/* The store's facts. Most stand twice, on SQLite and on PostgreSQL (both.h). */
+#include "db/both.h"
 #include "db/inside.h"
-#include "sys/sys.h"
 
 #include <fcntl.h>
-#include <libpq-fe.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* ------------------------------------------------------------------ two stores for each fact */
-
-static bool server_exec(const char *sql)
-{
-    PGconn   *conn = PQconnectdb(getenv("HOTARU_POSTGRES"));
-    PGresult *r = PQexec(conn, sql);
-    bool      good = PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK;
-    PQclear(r);
-    PQfinish(conn);
-    return good;
-}
-
-static void on_sqlite(void (*fact)(struct str where))
-{
-    fact(str_fmt(test_arena(), "%s/store", test_folder()));
-}
-
-static void on_postgres(void (*fact)(struct str where))
-{
-    struct str url = str_z(getenv("HOTARU_POSTGRES"));
-    u8         name[8];
-
-    if (url.n == 0) {
-        test_skip("no PostgreSQL: HOTARU_POSTGRES is not set (test/postgres.sh start)");
-        return;
-    }
-    sys_random(name, sizeof name);
-    struct str schema =
-        str_fmt(test_arena(), "t_%.*s", STR(hex_str(test_arena(), (struct bytes){ name, 8 })));
-    TRUE(server_exec(str_fmt(test_arena(), "CREATE SCHEMA %.*s", STR(schema)).p));
-    fact(str_fmt(test_arena(), "%.*s%coptions=-csearch_path%%3D%.*s", STR(url),
-                 str_find(url, S("?")) < 0 ? '?' : '&', STR(schema)));
-    TRUE(server_exec(str_fmt(test_arena(), "SET client_min_messages = warning; DROP SCHEMA %.*s CASCADE",
-                             STR(schema)).p));
-}
-
-#define BOTH(name)                                       \
-    static void name(struct str where);                  \
-    TEST(sqlite_##name) { on_sqlite(name); }             \
-    TEST(postgres_##name) { on_postgres(name); }         \
-    static void name(struct str where)
 
 static struct db *open_store(struct str where, enum db_mode mode)
 {

@@ -3,9 +3,9 @@
 #include "flow/rig.h"
 
 /* Two rows under one id would be one: the old command under the new one's name. */
-TEST(ids_of_downlinks_rise_over_a_start_with_the_clock_set_back)
+BOTH(ids_of_downlinks_rise_over_a_start_with_the_clock_set_back)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct downlink_new in = { .tenant = 1, .dev_eui = RIVER, .fport = 10, .payload = { (const u8 *)"\x01", 1 } };
     struct str why;
     i64 id, last = 0;
@@ -27,9 +27,9 @@ TEST(ids_of_downlinks_rise_over_a_start_with_the_clock_set_back)
     stop(c);
 }
 
-TEST(a_frame_heard_before_a_crash_is_not_new_after_it)
+BOTH(a_frame_heard_before_a_crash_is_not_new_after_it)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     join(c, &n);
     struct bytes heard[50];
@@ -50,9 +50,9 @@ TEST(a_frame_heard_before_a_crash_is_not_new_after_it)
     forget(&n), stop(c);
 }
 
-TEST(rows_behind_catch_up_in_any_portion_and_after_a_failure)
+BOTH(rows_behind_catch_up_in_any_portion_and_after_a_failure)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n[3] = { node_of(RIVER), node_of(SCRIPTED), node_of(TRACKER) };
     struct bytes heard[9];
     for (size_t i = 0; i < 3; i++)
@@ -87,9 +87,9 @@ TEST(rows_behind_catch_up_in_any_portion_and_after_a_failure)
     stop(c);
 }
 
-TEST(what_a_failed_commit_takes_back_never_happened)
+BOTH(what_a_failed_commit_takes_back_never_happened)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     join(c, &n);
     struct bytes phy = LEVEL(&n);
@@ -120,9 +120,9 @@ TEST(what_a_failed_commit_takes_back_never_happened)
     forget(&n), stop(c);
 }
 
-TEST(a_devnonce_is_never_forgotten)
+BOTH(a_devnonce_is_never_forgotten)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     struct bytes requests[20];
     for (u16 i = 0; i < COUNT(requests); i++) {
@@ -140,9 +140,9 @@ TEST(a_devnonce_is_never_forgotten)
     stop(c);
 }
 
-TEST(the_old_session_lives_until_the_first_uplink_under_the_new_one)
+BOTH(the_old_session_lives_until_the_first_uplink_under_the_new_one)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node old = node_of(RIVER), new = node_of(RIVER);
     join(c, &old);
     EQ(hear(c, LEVEL(&old), GATEWAY_A, 50), PASS);
@@ -164,9 +164,9 @@ TEST(the_old_session_lives_until_the_first_uplink_under_the_new_one)
 }
 
 /* A join-request that was not heard in its time is sent again by a thief, or was kept by a gateway. */
-TEST(a_session_that_waits_outlives_later_joins_until_its_device_speaks)
+BOTH(a_session_that_waits_outlives_later_joins_until_its_device_speaks)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER), late = node_of(RIVER);
     n.dev_nonce = 100;
     join(c, &n);
@@ -210,9 +210,9 @@ TEST(a_session_that_waits_outlives_later_joins_until_its_device_speaks)
     forget(&n), forget(&late), stop(c);
 }
 
-TEST(no_downlink_counter_is_used_twice_across_crashes)
+BOTH(no_downlink_counter_is_used_twice_across_crashes)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     i64 last = -1;
     join(c, &n);
@@ -232,9 +232,9 @@ TEST(no_downlink_counter_is_used_twice_across_crashes)
     forget(&n), stop(c);
 }
 
-TEST(a_queued_downlink_is_offered_once_and_never_again_after_a_crash)
+BOTH(a_queued_downlink_is_offered_once_and_never_again_after_a_crash)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     struct downlink_new in = { 1, RIVER, 10, false, bytes_of(S("hello")), 0 };
     struct str why;
@@ -261,9 +261,9 @@ TEST(a_queued_downlink_is_offered_once_and_never_again_after_a_crash)
 }
 
 /* A jump writes rows whole, with a new sum: what was damaged must not become sound by it. */
-TEST(a_restore_jumps_over_all_counters_and_believes_no_damaged_row)
+BOTH(a_restore_jumps_over_all_counters_and_believes_no_damaged_row)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER), other = node_of(SCRIPTED);
     struct downlink_new in = { 1, RIVER, 10, false, bytes_of(S("hello")), 0 };
     struct restored done;

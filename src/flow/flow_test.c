@@ -43,9 +43,9 @@ TEST(the_same_table_again_takes_no_room)
     stop(c);
 }
 
-TEST(thirty_copies_of_a_frame_are_one_event)
+BOTH(thirty_copies_of_a_frame_are_one_event)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     join(c, &n);
     struct bytes phy = LEVEL(&n);
@@ -400,9 +400,9 @@ static struct str entity_row(struct city *c)
     return text;
 }
 
-TEST(a_late_reading_joins_the_history_and_leaves_what_the_entity_is_now)
+BOTH(a_late_reading_joins_the_history_and_leaves_what_the_entity_is_now)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     struct seen all = { 0 }, early = { 0 };
     join(c, &n);
@@ -436,9 +436,9 @@ TEST(a_late_reading_joins_the_history_and_leaves_what_the_entity_is_now)
     forget(&n), stop(c);
 }
 
-TEST(a_late_frame_of_a_script_is_late_after_a_crash_too)
+BOTH(a_late_frame_of_a_script_is_late_after_a_crash_too)
 {
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(SCRIPTED);
     struct uplink waiting[4];
     join(c, &n);

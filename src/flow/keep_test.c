@@ -93,11 +93,11 @@ TEST(what_is_older_than_it_is_kept_goes_and_no_frame_of_it_is_new_again)
 }
 
 /* A second tenant's events are sealed and forgotten like the first one's. */
-TEST(every_tenant_has_its_seals_and_its_retention)
+BOTH(every_tenant_has_its_seals_and_its_retention)
 {
     static const char table[] = "dev_eui,join_eui,app_key,name,profile\n"
                                 "70B3D57ED0000005,70B3D57ED0FFFFFF,5d1e9b3fa7260c48e1937ab4d2f80005,b,river\n";
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n[2] = { node_of(RIVER), node_of(RIVER + 4) };
     struct import_report report;
     EQ(db_exec(c->env.db, "INSERT INTO tenant (number, name, created_us) VALUES (7, 'other', 0)"), OK);
@@ -195,11 +195,11 @@ static void bend(struct city *c, const char *sql)
 }
 
 /* Rows that are damaged at start: each costs what it was, and nothing more. */
-TEST(a_damaged_counter_row_is_read_again_from_the_events)
+BOTH(a_damaged_counter_row_is_read_again_from_the_events)
 {
     static const char *const bends[] = { "UPDATE device_state SET fcnt_up = 0", "UPDATE mark SET value = value + 99000000000",
                                          "UPDATE device_state SET fcnt_up = 65000; UPDATE mark SET value = 7" };
-    struct city *c = city_make();
+    struct city *c = city_in(where);
     struct node n = node_of(RIVER);
     struct bytes heard[20];
     join(c, &n);

@@ -7,8 +7,8 @@
  * the server's code path: it seals and opens frames with lora/ from its side. A store of its own for
  * each test.
  */
-#include "base/test.h"
 #include "codec/codec.h"
+#include "db/both.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
 
@@ -26,6 +26,7 @@ struct city {
     struct env env;
     struct world world;
     struct codecs codecs;
+    struct str where;                      /* its store */
     struct arena boot;
 };
 
@@ -85,7 +86,7 @@ static inline void start(struct city *c)
     EQ(profiles_read(&c->env.profiles, profile_texts, COUNT(profile_texts), &why, &c->boot), OK);
     EQ(codecs_parse(&c->codecs, &c->env.profiles, &why, &c->boot), OK);
     c->env.codecs = &c->codecs;
-    EQ(db_open(&c->env.db, str_z(test_folder()), DB_WRITER, &why, &c->boot), OK);
+    EQ(db_open(&c->env.db, c->where, DB_WRITER, &why, &c->boot), OK);
     EQ(mac_start(&c->env, &set, &why), OK);
     STR_EQ(why.n > 30 ? why : S(""), S(""));
     EQ(flow_commit(&c->env), OK);
@@ -111,16 +112,19 @@ static inline void crash(struct city *c)
     start(c);
 }
 
-static inline struct city *city_make(void)
+static inline struct city *city_in(struct str where)
 {
     struct city *c = arena_new(test_arena(), struct city);
     struct import_report report;
     c->world = (struct world){ { 1000000 }, { 1770000000LL * US_PER_S }, 42 };
+    c->where = where;
     start(c);
     EQ(mac_import(&c->env, 1, IMPORT_GATEWAYS, str_z(gateways_csv), false, &report, test_arena()), OK);
     EQ(mac_import(&c->env, 1, IMPORT_DEVICES, str_z(devices_csv), false, &report, test_arena()), OK);
     return c;
 }
+
+static inline struct city *city_make(void) { return city_in(str_z(test_folder())); }
 
 static inline void pass(struct city *c, i64 us)
 {
