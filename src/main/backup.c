@@ -12,7 +12,7 @@
  *     FOLDER/kek            only with --with-key
  *
  * A restore is made beside its place and moved there when it is whole: its counters have jumped before
- * any daemon can find it.
+ * any daemon can find it. Into PostgreSQL it goes in one transaction, when they have jumped beside it.
  */
 #include "main/daemon.h"
 #include "main/fsck.h"
@@ -36,20 +36,6 @@ static int fail(int code, struct str words)
 {
     (void)fprintf(stderr, "hotaru: %.*s\n", STR(words));
     return code;
-}
-
-static bool take_flag(struct verb_call *call, const char *flag)
-{
-    int kept = 0;
-    bool found = false;
-    for (int i = 0; i < call->argc; i++) {
-        if (str_eq(str_z(call->argv[i]), str_z(flag)))
-            found = true;
-        else
-            call->argv[kept++] = call->argv[i];
-    }
-    call->argc = kept;
-    return found;
 }
 
 /* ------------------------------------------------------------------ files */
@@ -149,6 +135,7 @@ struct backup {
     i64  tenants[TENANTS_MAX];
     size_t tenants_n;
     u64  in_commit;
+    bool at_once;                              /* one commit for all of it */
     i64  first_us, now_us, taken_us, last_event;
     struct mono said;
 };
@@ -180,7 +167,7 @@ static enum err put_row(struct backup *b, size_t t, struct db_query *row)
         }
     b->rows[t]++;
     enum err err = db_run(q);
-    if (err != OK || ++b->in_commit % PORTION != 0)
+    if (err != OK || b->at_once || ++b->in_commit % PORTION != 0)
         return err;
     if ((err = db_commit(b->to)) == OK && (err = db_idle(b->to, 16 << 20)) == OK)
         err = db_begin(b->to);
@@ -273,6 +260,26 @@ static enum err find_tenants(struct backup *b)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+static enum err put_mark(struct backup *b, const char *name, i64 value)
+{
+    struct db_query *q = db_query(b->to, "INSERT INTO mark (tenant, name, value, sum) VALUES ($1, $2, $3, $4) ON CONFLICT "
+                                         "(tenant, name) DO UPDATE SET value = excluded.value, sum = excluded.sum");
+    db_bind_i64(q, 1, 0);
+    db_bind_str(q, 2, str_z(name));
+    db_bind_i64(q, 3, value);
+    db_bind_sum(q, 4, "mark");
+    return db_run(q);
+}
+
+/* What is said of a store itself, and not of its rows: the copy's schema is its own, and was there from the
+ * first row on; so where rows have no sums yet, that must be said. */
+static enum err copy_marks(struct backup *b)
+{
+    struct str schema = str_fmt(b->arena, "schema %lld", (long long)db_schema_version(b->to));
+    enum err err = put_mark(b, schema.p, (i64)db_schema_sum(b->to));
+    return err == OK && !db_sums_all(b->from) ? put_mark(b, "unsummed", 1) : err;
+}
+
 static enum err copy_store(struct backup *b)
 {
     i64 (*at)[GROWING] = arena_take(b->arena, sizeof *at * TENANTS_MAX, 8);
@@ -287,6 +294,8 @@ static enum err copy_store(struct backup *b)
     b->taken_us = sys_clock().us;                          /* what is younger may be missing */
     if (err == OK)
         err = copy_moment(b, at);
+    if (err == OK)
+        err = copy_marks(b);
     return err == OK ? db_commit(b->to) : err;
 }
 
@@ -376,7 +385,7 @@ int verb_backup(struct verb_call *call)
 {
     struct settings s;
     struct str why = S("");
-    bool with_key = take_flag(call, "--with-key");
+    bool with_key = settings_flag(&call->argc, call->argv, "--with-key");
     if (settings_read(&s, &call->argc, call->argv, &why, call->boot) != OK)
         return fail(2, why);
     if (call->argc != 1 || call->argv[0][0] == '-')
@@ -474,7 +483,43 @@ static void say_restored(const struct restored *r, const struct found *found, bo
         printf("Put the key file to %s/kek (mode 0600) before the start. / 起動の前に鍵ファイルを戻してください。\n", data);
 }
 
-static int put_back(struct verb_call *call, const char *folder, const char *data, bool end, bool accept_damage)
+static bool is_empty(struct db *db)
+{
+    static const char *const tables[] = { "SELECT 1 FROM device", "SELECT 1 FROM gateway", "SELECT 1 FROM token",
+                                          "SELECT 1 FROM uplink LIMIT 1", "SELECT 1 FROM mark" };
+    bool empty = true;
+    for (size_t i = 0; i < COUNT(tables) && empty; i++) {
+        struct db_query *q = db_query(db, tables[i]);
+        empty = db_step(q) == ERR_NOT_FOUND;
+        db_reset(q);
+    }
+    return empty;
+}
+
+/* The counters have jumped in the folder; what is in it goes into the server in one transaction. The writer's
+ * lock is held meanwhile, and of an interrupted one nothing is left there. */
+static bool put_in_server(const char *folder, struct str server, struct str *why, struct arena *boot)
+{
+    struct backup *b = boot_take(sizeof *b);
+    *b = (struct backup){ .arena = boot, .now_us = sys_clock().us, .said = sys_now(), .at_once = true };
+    enum err err = db_open(&b->to, server, DB_WRITER, why, boot);
+    if (err == OK && !is_empty(b->to)) {
+        *why = S("the store on PostgreSQL is not empty: a restore never writes over a store");
+        err  = ERR_CONFLICT;
+    }
+    if (err == OK)
+        err = db_open(&b->from, str_z(folder), DB_READER, why, boot);
+    if (err == OK && (err = copy_store(b)) != OK)
+        *why = str_fmt(boot, "the rows cannot be written to PostgreSQL: %.*s", STR(db_error(b->to)));
+    db_close(b->from);
+    db_close(b->to);
+    boot_release(b);
+    tidy(boot, folder);
+    return err == OK && unlink(path_in(boot, folder, "hotaru.db").p) == 0;
+}
+
+static int put_back(struct verb_call *call, const char *folder, const char *data, struct str server, bool end,
+                    bool accept_damage)
 {
     struct arena *boot = call->boot;
     struct str why = S(""), work = str_fmt(boot, "%s.restoring", data);
@@ -495,6 +540,8 @@ static int put_back(struct verb_call *call, const char *folder, const char *data
     if (jump(work.p, &found, end, &done, &why, boot) != OK)
         return fail(1, why);
     tidy(boot, work.p);
+    if (server.n && !put_in_server(work.p, server, &why, boot))
+        return fail(1, why);
     if (found.key && !copy_key(boot, path_in(boot, folder, "kek").p, work.p))
         return fail(1, S("the key file of the backup cannot be copied"));
     if (!sync_folder(work.p) || rename(work.p, data) != 0 || !sync_folder(parent_of(boot, data)))
@@ -507,7 +554,7 @@ int verb_restore(struct verb_call *call)
 {
     struct settings s;
     struct str why = S("");
-    bool end = take_flag(call, "--end-sessions"), accept_damage = take_flag(call, "--accept-damage");
+    bool end = settings_flag(&call->argc, call->argv, "--end-sessions"), accept_damage = settings_flag(&call->argc, call->argv, "--accept-damage");
     if (settings_read(&s, &call->argc, call->argv, &why, call->boot) != OK)
         return fail(2, why);
     if (call->argc != 1 || call->argv[0][0] == '-')
@@ -518,5 +565,5 @@ int verb_restore(struct verb_call *call)
         data = str_copy(call->boot, (struct str){ data, --s.text[SET_data].n }).p;
     if (look_at(data) == PLACE_TAKEN)
         return fail(1, str_fmt(call->boot, "%s is not empty: a restore never writes over a store", data));
-    return put_back(call, call->argv[0], data, end, accept_damage);
+    return put_back(call, call->argv[0], data, s.text[SET_store], end, accept_damage);
 }

@@ -435,8 +435,7 @@ int verb_fsck(struct verb_call *call)
     struct settings s;
     struct str why = S("");
     struct fsck_report report;
-    bool dump = call->argc > 0 && str_eq(str_z(call->argv[call->argc - 1]), S("--dump"));
-    call->argc -= dump;
+    bool dump = settings_flag(&call->argc, call->argv, "--dump");
     if (settings_read(&s, &call->argc, call->argv, &why, call->boot) != OK || call->argc != 0) {
         (void)fprintf(stderr, "hotaru: %.*s\n", STR(why.n ? why : S("fsck [--data DIR] [--dump]")));
         return 2;

@@ -3,8 +3,8 @@
  * The program as whoever types its verbs sees it: words and exit codes. It is run as a process of its
  * own, with the folder of the test as its working folder.
  */
-#include "base/test.h"
-#include "sys/sys.h"
+#include "db/both.h"
+#include "db/db.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,4 +85,96 @@ TEST(a_start_on_damaged_pages_names_what_helps_and_asks_for_no_restart)
         TRUE(unlink(in_folder("data/hotaru.db")) == 0);
         (void)unlink(in_folder("data/kek"));
     }
+}
+
+/* ------------------------------------------------------------------ backup and restore */
+
+static struct str backup_with(const char *folder, const char *more)
+{
+    struct str said;
+    EQ(hotaru(&said, str_fmt(test_arena(), "backup %s --data data %s", folder, more).p), 0);
+    return said;
+}
+
+/* The rows that both have, without what a restore changes: "table<TAB>columns" lines of fsck --dump. */
+static struct str dump(const char *words, const char *table)
+{
+    struct str said, line;
+    struct text t = text_make(test_arena(), 1 << 16);
+    (void)hotaru(&said, str_fmt(test_arena(), "fsck --dump %s", words).p);
+    while (said.n > 0) {
+        line = str_cut(&said, '\n');
+        if (str_starts(line, str_fmt(test_arena(), "%s\t", table)))
+            text_fmt(&t, "%.*s\n", STR(line));
+    }
+    return text_str(&t);
+}
+
+TEST(a_backup_is_put_back_whole_and_never_over_a_store)
+{
+    make_store();
+    TRUE(str_find(backup_with("copy", ""), S("The key file is not in it")) >= 0);
+    TRUE(str_find(backup_with("keyed", "--with-key"), S("The key file is in it")) >= 0);
+    SAYS("backup copy --data data", 1, "copy is not an empty folder");
+    SAYS("restore copy --data data", 1, "data is not empty: a restore never writes over a store");
+    SAYS("restore copy --data back", 0, "Put the key file to back/kek");
+    SAYS("restore keyed --data other/", 0, "downlink counters jumped ahead by 10");
+    SAYS("restore keyed --data ended --end-sessions", 0, "All 0 sessions have ended");
+    STR_EQ(dump("--data other", "device"), dump("--data data", "device"));
+    TRUE(dump("--data other", "device").n > 0);
+    SAYS("fsck --data other", 0, "sound: ");
+    SAYS("import devices.csv --data other", 0, "0 new, 1 changed");                 /* the key opens what is in it */
+    SAYS("import devices.csv --data back", 1, "the key file back/kek is missing");
+}
+
+/* A store that is older than sums has rows without; its copy is not called damaged for that. */
+TEST(a_copy_of_a_store_that_is_older_than_sums_is_sound)
+{
+    struct db *db;
+    struct str why;
+    make_store();
+    EQ(db_open(&db, str_z(in_folder("data")), DB_WRITER, &why, test_arena()), OK);
+    EQ(db_exec(db, "UPDATE schema_version SET applied_at = 'before' WHERE version = 1; UPDATE gateway SET sum = NULL"), OK);
+    db_close(db);
+    SAYS("fsck --data data", 0, "1 of ");
+    TRUE(str_find(backup_with("copy", ""), S("damaged")) < 0);
+    SAYS("fsck --data copy", 0, "rows have no checksum");
+    SAYS("restore copy --data back", 0, "Restored: back");
+    SAYS("fsck --data back", 0, "rows have no checksum");
+}
+
+/* The same on a server: the copy is a folder of SQLite, and goes back into a server or stays one. */
+static void server_and_back(struct str where)
+{
+    const char *to = str_fmt(test_arena(), "'%.*s'", STR(where)).p, *a = to;
+#define ON(fmt) str_fmt(test_arena(), fmt, a).p
+    put("devices.csv", str_z(river_csv));
+    put("gateways.csv", str_z(gateway_csv));
+    SAYS(ON("import gateways.csv --data data --store %s"), 0, "1 rows: 1 new, 0 changed");
+    SAYS(ON("import devices.csv --data data --store %s"), 0, "1 rows: 1 new, 0 changed");
+    SAYS(ON("fsck --data data --store %s"), 0, "sound: ");
+    SAYS(ON("backup copy --with-key --data data --store %s"), 0, "The key file is in it");
+    SAYS("fsck --data copy", 0, "sound: ");
+    SAYS(ON("restore copy --data back --store %s"), 1, "the store on PostgreSQL is not empty");
+    struct str before = dump(ON("--data data --store %s"), "device");
+    TRUE(before.n > 0);
+    STR_EQ(dump("--data copy", "device"), before);
+    SAYS("restore copy --data folder", 0, "Restored: folder");
+    SAYS("import devices.csv --data folder", 0, "0 new, 1 changed");
+    struct db *db;
+    struct str why;
+    EQ(db_open(&db, where, DB_WRITER, &why, test_arena()), OK);
+    EQ(db_exec(db, "DELETE FROM device; DELETE FROM gateway; DELETE FROM token; DELETE FROM mark"), OK);
+    db_close(db);
+    SAYS(ON("restore copy --data again --store %s"), 0, "Restored: again");
+    STR_EQ(dump(ON("--data again --store %s"), "device"), before);
+    SAYS(ON("fsck --data again --store %s"), 0, "sound: ");
+    SAYS(ON("import devices.csv --data again --store %s"), 0, "0 new, 1 changed");
+    TRUE(access(in_folder("again/kek"), R_OK) == 0 && access(in_folder("again/hotaru.db"), F_OK) != 0);
+#undef ON
+}
+
+TEST(a_store_on_postgresql_is_backed_up_into_a_folder_and_put_back_into_a_server)
+{
+    on_postgres(server_and_back);
 }

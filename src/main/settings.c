@@ -148,6 +148,16 @@ enum err settings_read(struct settings *out, int *argc, char **argv, struct str 
     return err;
 }
 
+bool settings_flag(int *argc, char **argv, const char *word)
+{
+    int kept = 0, all = *argc;
+    for (int i = 0; i < all; i++)
+        if (!str_eq(str_z(argv[i]), str_z(word)))
+            argv[kept++] = argv[i];
+    *argc = kept;
+    return kept < all;
+}
+
 void settings_print(const struct settings *s, struct text *out)
 {
     for (int i = 0; i < SETTINGS_COUNT; i++) {

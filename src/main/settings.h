@@ -41,6 +41,8 @@ struct settings { struct str text[SETTINGS_COUNT]; i64 number[SETTINGS_COUNT]; }
 /* Defaults, then `-c FILE`, then --name VALUE in the order of the arguments. Arguments that are no
  * settings are left in argv (*argc). ERR_INVALID with words that name the place. */
 enum err settings_read(struct settings *out, int *argc, char **argv, struct str *why, struct arena *boot);
+/* A word that is no setting: was it among the arguments? It is taken out of them. */
+bool     settings_flag(int *argc, char **argv, const char *word);
 /* Prints them as a file that reads back the same, each with its words. */
 void     settings_print(const struct settings *s, struct text *out);
 
