@@ -41,9 +41,9 @@ static const struct { const char *mark, *sql; } census[] = {
     { "rows gateway_state", "SELECT COUNT(*) FROM gateway_state" }, { "rows gateway_hour", "SELECT COUNT(*) FROM gateway_hour" },
     { "rows day_seal",      "SELECT COUNT(*) FROM day_seal" },
     /* What no seal covers yet: from the mark "unsealed" on. */
-    { "rows uplink",        "SELECT COUNT(*) FROM tenant t JOIN uplink x ON x.tenant = t.number WHERE x.id >= $1" },
-    { "rows reading",       "SELECT COUNT(*) FROM tenant t JOIN reading x ON x.tenant = t.number WHERE x.id >= $1" },
-    { "rows uplink_copies", "SELECT COUNT(*) FROM tenant t JOIN uplink_copies x ON x.tenant = t.number WHERE x.id >= $1" },
+    { "rows uplink",        "SELECT COUNT(*) FROM tenant t CROSS JOIN uplink x WHERE x.tenant = t.number AND x.id >= $1" },
+    { "rows reading",       "SELECT COUNT(*) FROM tenant t CROSS JOIN reading x WHERE x.tenant = t.number AND x.id >= $1" },
+    { "rows uplink_copies", "SELECT COUNT(*) FROM tenant t CROSS JOIN uplink_copies x WHERE x.tenant = t.number AND x.id >= $1" },
 };
 #define CENSUS_EVENTS 3
 

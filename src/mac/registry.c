@@ -152,14 +152,16 @@ static enum err newest_downlink(struct env *env, i64 *id)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+/* CROSS JOIN here and in what follows: SQLite then asks tenant by tenant. Left to itself it takes the events
+ * first, all there ever were. */
 static enum err last_ids(struct env *env)
 {
     i64 rolled;
     enum err err = newest_downlink(env, &env->last_id);
     static const char *const newest[] = {
-        "SELECT MAX(u.id) FROM tenant t JOIN uplink u ON u.tenant = t.number AND u.id = "
+        "SELECT MAX(u.id) FROM tenant t CROSS JOIN uplink u WHERE u.tenant = t.number AND u.id = "
         "(SELECT MAX(id) FROM uplink WHERE tenant = t.number)",
-        "SELECT MAX(u.id) FROM tenant t JOIN reading u ON u.tenant = t.number AND u.id = "
+        "SELECT MAX(u.id) FROM tenant t CROSS JOIN reading u WHERE u.tenant = t.number AND u.id = "
         "(SELECT MAX(id) FROM reading WHERE tenant = t.number)",
         "SELECT MAX(id) FROM session",
         "SELECT MAX(id) FROM refusal",
@@ -185,7 +187,7 @@ static enum err last_ids(struct env *env)
 
 enum err mac_older_wrote(struct db *db, bool *older)
 {
-    struct db_query *q = db_query(db, "SELECT u.sum FROM tenant t JOIN uplink u ON u.tenant = t.number AND u.id = "
+    struct db_query *q = db_query(db, "SELECT u.sum FROM tenant t CROSS JOIN uplink u WHERE u.tenant = t.number AND u.id = "
                                       "(SELECT MAX(id) FROM uplink WHERE tenant = t.number) ORDER BY u.id DESC LIMIT 1");
     enum err err = db_step(q);
     *older = err == OK && db_is_null(q, 0);

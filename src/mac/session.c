@@ -314,8 +314,8 @@ static enum err roll_forward(struct env *env, i64 mark)
     struct mac *mac = env->mac;
     i64 rolled = 0;
     enum err err;
-    struct db_query *q = db_query(env->db, "SELECT " UPLINK_ROW("u.") " FROM tenant t JOIN uplink u ON "
-                                           "u.tenant = t.number WHERE u.id > $1 ORDER BY u.tenant, u.id");
+    struct db_query *q = db_query(env->db, "SELECT " UPLINK_ROW("u.") " FROM tenant t CROSS JOIN uplink u "
+                                           "WHERE u.tenant = t.number AND u.id > $1 ORDER BY t.number, u.id");
     db_bind_i64(q, 1, mark);
     while ((err = db_step(q)) == OK) {
         u32 device = uplink_good(q, 0) ? map_get(&mac->by_eui, (u64)db_i64(q, 2)) : MAP_NONE;
