@@ -21,8 +21,6 @@ static enum err tenant_number(u64 *out, struct db *db, struct str name)
     if (name.n > 0 && (!str_is_utf8(name) || memchr(name.p, 0, name.n)))
         return ERR_NOT_FOUND;
     struct db_query *q = db_query(db, "SELECT number, name, created_us, sum FROM tenant WHERE name = $1");
-    if (!q)
-        return ERR_IO;
     db_bind_str(q, 1, name.n ? name : S("city"));
     enum err err = db_step(q);
     if (err == OK && !db_row_good(q, 0, 3, "tenant", 1))
@@ -38,15 +36,14 @@ static enum err token_right(struct caller *out, struct db *db, struct str token,
     u8 hash[SHA256_DIGEST_LENGTH];
     struct db_query *q = db_query(db, "SELECT tenant, hash, name, rights, created_us, sum FROM token WHERE tenant = $1 "
                                       "AND hash = $2");
-    if (!q)
-        return ERR_IO;
     hash_of(hash, token);
     db_bind_i64(q, 1, (i64)out->tenant);
     db_bind_bytes(q, 2, (struct bytes){ hash, sizeof hash });
     enum err err = db_step(q);
     bool good = err == OK && db_row_good(q, 0, 5, "token", 1);
     if (good) {
-        out->right = (enum right)MIN(MAX(db_i64(q, 3), 0), RIGHT_ADMIN);
+        u64 right  = (u64)db_i64(q, 3);
+        out->right = right <= RIGHT_ADMIN ? (enum right)right : RIGHT_PUBLIC;
         out->name  = str_copy(arena, db_str(q, 2));
     }
     db_reset(q);
@@ -89,8 +86,6 @@ enum err access_token_new(struct db *writer, u64 tenant, enum right right, struc
     hash_of(hash, *token);
     struct db_query *q =
         db_query(writer, "INSERT INTO token (tenant, hash, name, rights, created_us, sum) VALUES ($1, $2, $3, $4, $5, $6)");
-    if (!q)
-        return ERR_IO;
     db_bind_i64(q, 1, (i64)tenant);
     db_bind_bytes(q, 2, (struct bytes){ hash, sizeof hash });
     db_bind_str(q, 3, name);

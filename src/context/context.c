@@ -21,9 +21,7 @@ static struct str entity_id(const struct device_ref *device, struct arena *arena
  * if that is a reading of this entity. */
 static enum err keep_chain(struct env *env, struct reading *reading)
 {
-    struct db_query *q = env_query(env, "SELECT " READING_ROW("") " FROM reading WHERE tenant = $1 AND id = $2");
-    if (!q)
-        return env->failed;
+    struct db_query *q = db_query(env->db, "SELECT " READING_ROW("") " FROM reading WHERE tenant = $1 AND id = $2");
     db_bind_i64(q, 1, (i64)reading->device.tenant);
     db_bind_i64(q, 2, reading->before_reading);
     enum err err = db_step(q);
@@ -66,14 +64,18 @@ static struct str attr_name(const struct field *f)
     return f->rule && f->rule->attr.n ? f->rule->attr : f->name;
 }
 
-static void write_value(struct json_out *o, const struct field *f)
+/* NGSI-LD has no null value (4.5.1): a missing one keeps the value before, under the flag that says so. */
+static void write_value(struct json_out *o, const struct field *f, const struct json *before, struct str at)
 {
     switch (f->kind) {
     case FIELD_NUMBER:  json_member_raw(o, S("value"), f->text); break;     /* the digits as they came */
     case FIELD_TEXT:    json_member_str(o, S("value"), f->text); break;
     case FIELD_BOOL:    json_member_bool(o, S("value"), f->boolean); break;
-    case FIELD_MISSING: json_member_null(o, S("value")); break;
+    case FIELD_MISSING: json_member_value(o, S("value"), json_get(before, S("value")));
+                        json_member_value(o, S("observedAt"), json_get(before, S("observedAt")));
+                        return;
     }
+    json_member_str(o, S("observedAt"), at);
 }
 
 static void write_sub(struct json_out *o, struct str name, struct str value)
@@ -103,22 +105,15 @@ static void write_last_good(struct json_out *o, const struct json *before)
     json_close(o);
 }
 
-/* NGSI-LD has no null value (4.5.1): a missing one keeps the value before, under the flag that says so. */
-static bool write_attribute(struct json_out *o, const struct field *f, const struct reading *r, struct str at)
+static void write_attribute(struct json_out *o, const struct field *f, const struct reading *r, struct str at)
 {
     const struct json *before = json_get(r->before, attr_name(f));
     if (f->kind == FIELD_MISSING && !before)
-        return false;
+        return;
     json_key(o, attr_name(f));
     json_open_object(o);
     json_member_str(o, S("type"), S("Property"));
-    if (f->kind == FIELD_MISSING) {
-        json_member_value(o, S("value"), json_get(before, S("value")));
-        json_member_value(o, S("observedAt"), json_get(before, S("observedAt")));
-    } else {
-        write_value(o, f);
-        json_member_str(o, S("observedAt"), at);
-    }
+    write_value(o, f, before, at);
     if (f->rule && f->rule->unit.n)
         json_member_str(o, S("unitCode"), f->rule->unit);
     write_sub(o, S("quality"), flag_sign(f->flag));
@@ -127,7 +122,6 @@ static bool write_attribute(struct json_out *o, const struct field *f, const str
     if (f->flag != FLAG_NORMAL && before)
         write_last_good(o, before);
     json_close(o);
-    return true;
 }
 
 static void write_time(struct json_out *o, struct str name, struct str at)
@@ -238,7 +232,7 @@ enum err context_merge(struct env *env, struct change *change, struct reading *r
             json_member_value(&w, old->key, old);
     json_close(&d);
     json_close(&w);
-    if (!json_out_good(&d) || !json_out_good(&w)) {
+    if (!json_out_good(&w)) {                          /* it holds all that the delta holds */
         log_line(LOG_WARN, "context entity=%.*s reading=%lld larger than an entity may be", STR(reading->entity),
                  (long long)reading->uplink_id);
         return OK;

@@ -86,10 +86,7 @@ struct db_query *env_query(struct env *env, const char *sql)
     if (!env->open && (env->failed = db_begin(env->db)) != OK)
         return NULL;
     env->open = true;
-    struct db_query *q = db_query(env->db, sql);
-    if (!q)
-        env->failed = ERR_IO;
-    return q;
+    return db_query(env->db, sql);
 }
 
 enum err env_run(struct env *env, struct db_query *q)

@@ -25,8 +25,6 @@ enum err history_append(struct env *env, struct change *change)
 static enum err newest(i64 *id, struct db *db, u64 tenant, struct str entity)
 {
     struct db_query *q = db_query(db, "SELECT " ENTITY_ROW("") " FROM entity WHERE tenant = $1 AND id = $2");
-    if (!q)
-        return ERR_IO;
     db_bind_i64(q, 1, (i64)tenant);
     db_bind_str(q, 2, entity);
     enum err err = db_step(q);
@@ -51,8 +49,6 @@ enum err history_walk(struct db *db, u64 tenant, struct str entity, struct wall 
     while (err == OK && id > 0) {
         struct db_query *q =
             db_query(db, "SELECT " READING_ROW("") " FROM reading WHERE tenant = $1 AND id = $2");
-        if (!q)
-            return ERR_IO;
         db_bind_i64(q, 1, (i64)tenant);
         db_bind_i64(q, 2, id);
         if ((err = db_step(q)) != OK) {

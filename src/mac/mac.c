@@ -187,8 +187,6 @@ enum err mac_mark_read(struct db *db, const char *name, i64 *value)
 {
     struct db_query *q = db_query(db, "SELECT tenant, name, value, sum FROM mark WHERE tenant = 0 AND name = $1");
     *value = 0;
-    if (!q)
-        return ERR_IO;
     db_bind_str(q, 1, str_z(name));
     enum err err = db_step(q);
     if (err == OK && db_row_good(q, 0, 3, "mark", 2))
