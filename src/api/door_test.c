@@ -5,27 +5,33 @@
  */
 #include "api/rig.h"
 
+#include "edge/capture.h"
 #include "edge/http.h"
 
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 struct door {
     struct city *c;
     struct env env;
-    struct loop *loop;
     struct http *http;
     struct address at;
 };
 
+/* One loop for all tests: it lives as long as the process. */
+static struct loop *loop;
+static struct loop_wake *wake;
+static struct door *open_door;
+
 static void run_writes(void *of)
 {
-    struct door *d = of;
-    if (http_run_writes(d->http) == 0)
+    (void)of;
+    if (http_run_writes(open_door->http) == 0)
         return;
-    http_finish_writes(d->http, OK);
-    loop_stop(d->loop);
+    http_finish_writes(open_door->http, OK);
+    loop_stop(loop);
 }
 
 static struct door *door_at(const char *address)
@@ -36,10 +42,12 @@ static struct door *door_at(const char *address)
     d->c->api.access.dev = true;
     d->c->api.env = &d->env;
     d->env  = (struct env){ .db = d->c->db, .event = arena_make(1 << 16) };
-    d->loop = loop_make();
+    loop = loop ? loop : loop_make();
+    wake = wake ? wake : loop_wake_make(loop, run_writes, NULL);
+    open_door = d;
     struct http_calls calls = api_calls(&d->c->api);
     TRUE(address_read(&d->at, str_z(address)));
-    d->http = http_open(d->at, &calls, loop_wake_make(d->loop, run_writes, d), 1, &why, test_arena());
+    d->http = http_open(d->at, &calls, wake, 1, &why, test_arena());
     if (d->http)
         d->at.port = http_port(d->http);
     return d;
@@ -70,6 +78,8 @@ static int dial(struct door *d)
     int  fd  = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     memcpy(&in.sin_addr, d->at.ip, 4);
     memcpy(&in6.sin6_addr, d->at.ip, 16);
+    struct timeval most = { .tv_sec = 10 };                             /* then a fact is false, and the test not endless */
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
     EQ(connect(fd, six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in, six ? sizeof in6 : sizeof in), 0);
     return fd;
 }
@@ -275,7 +285,7 @@ TEST(a_key_opens_what_its_right_opens_and_no_more)
     };
     hold(d, facts, COUNT(facts));
     int fd = begin(d, "POST /v1/import/devices", headers, S("x"));
-    loop_run(d->loop);                                                  /* a write: it is decided on the loop */
+    loop_run(loop);                                                  /* a write: it is decided on the loop */
     struct str reply = hear(fd, NULL);
     EQ(status_of(reply), 403);
     TRUE(str_find(reply, S("does not have the right")) > 0);
@@ -315,7 +325,7 @@ TEST(a_write_while_the_store_is_full_or_failing_keeps_nothing_and_says_so)
     struct door *d = door_make();
     d->env.full = true;
     int fd = begin(d, "POST /v1/import/devices", "", S("dev_eui\n"));
-    loop_run(d->loop);
+    loop_run(loop);
     struct str reply = hear(fd, NULL);
     EQ(status_of(reply), 507);
     TRUE(str_find(reply, S("nothing of this request was kept")) > 0);
@@ -372,26 +382,35 @@ TEST(a_body_above_what_the_route_takes_is_refused)
 
 /* ------------------------------------------------------------------ streams */
 
+/* An uplink, and the loop's word that there is a new event. */
+static void carry(struct door *d, i64 id, u32 fcnt)
+{
+    uplink(d->c, RIVER, id, 0, fcnt, 3, bytes_of(S("")), GATEWAY);
+    lock_take(d->c->api.counts_lock);
+    d->c->counts.stored_id = id;
+    lock_give(d->c->api.counts_lock);
+}
+
 TEST(a_stream_goes_on_behind_the_last_event_and_shows_that_it_lives)
 {
     struct door *d = door_make();
     struct city *c = d->c;
     device(c, RIVER, "神通川", "river", c->now_us, 90);
     for (u32 i = 1; i <= 3; i++)
-        uplink(c, RIVER, 100 + i, 0, i, 3, bytes_of(S("")), GATEWAY);
+        carry(d, 100 + i, i);
     int fd = begin(d, "GET /v1/stream?kind=uplink&since=101", "Last-Event-ID: 102\r\n", S(""));
     struct str first = hear(fd, "id: 103\n");
     EQ(status_of(first), 200);
     TRUE(str_find(first, S("text/event-stream")) > 0 && str_find(first, S("Cache-Control: no-store")) > 0);
     TRUE(str_find(first, S("id: 102\n")) < 0);                          /* the header counts more than the address */
-    uplink(c, RIVER, 104, 0, 4, 3, bytes_of(S("")), GATEWAY);
+    carry(d, 104, 4);
     http_wake_streams(d->http, false);
     TRUE(str_find(hear(fd, "id: 104\n"), S("\"fcnt\":4")) > 0);
     http_wake_streams(d->http, true);
     TRUE(str_find(hear(fd, ": ping\n\n"), S(": ping\n\n")) >= 0);
     int other = begin(d, "GET /v1/stream?kind=uplink", "Last-Event-ID: x\r\n", S(""));
     TRUE(status_of(hear(other, "\r\n\r\n")) == 200);                    /* no cursor: from now on */
-    uplink(c, RIVER, 105, 0, 5, 3, bytes_of(S("")), GATEWAY);
+    carry(d, 105, 5);
     http_wake_streams(d->http, false);
     struct str now = hear(other, "\"fcnt\":5");
     TRUE(str_find(now, S("id: 105\n")) >= 0 && str_find(now, S("id: 104\n")) < 0);
@@ -401,6 +420,146 @@ TEST(a_stream_goes_on_behind_the_last_event_and_shows_that_it_lives)
     (void)hear(other, NULL);
     (void)close(fd);
     (void)close(other);
+    door_end(d);
+}
+
+TEST(more_than_512_streams_are_refused_and_a_place_that_is_left_is_free)
+{
+    enum { MOST = 512 };
+    struct door *d = door_make();
+    struct rlimit before, wide;
+    static int fd[MOST + 1];
+    EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    wide = (struct rlimit){ before.rlim_max, before.rlim_max };
+    (void)setrlimit(RLIMIT_NOFILE, &wide);
+    if (wide.rlim_cur < 2 * MOST + 100) {
+        test_skip("fewer than 1,124 open files are allowed here");
+        door_end(d);
+        return;
+    }
+    for (int i = 0; i < MOST; i++) {
+        fd[i] = begin(d, "GET /v1/stream", "", S(""));
+        EQ(status_of(hear(fd[i], "\r\n\r\n")), 200);
+    }
+    struct str reply = ask(d, "GET /v1/stream", "");
+    EQ(status_of(reply), 503);
+    TRUE(str_find(reply, S("too many streams are open")) > 0);
+    EQ(status_of(ask(d, "GET /health", "")), 200);                      /* all else goes on */
+    (void)close(fd[0]);
+    (void)close(fd[7]);
+    int status = 503;
+    for (int i = 0; i < 1000 && status == 503; i++) {                   /* until the door has seen that they left */
+        http_wake_streams(d->http, true);
+        fd[0] = begin(d, "GET /v1/stream", "", S(""));
+        status = status_of(hear(fd[0], "\r\n\r\n"));
+        if (status == 503)
+            (void)close(fd[0]);
+    }
+    EQ(status, 200);
+    fd[7] = fd[MOST - 1];
+    for (int i = 0; i < MOST - 1; i++)
+        (void)close(fd[i]);
+    (void)setrlimit(RLIMIT_NOFILE, &before);
+    door_end(d);
+}
+
+/* ------------------------------------------------------------------ writes */
+
+TEST(a_downlink_that_cannot_be_meant_is_refused_by_its_member)
+{
+    static const struct { const char *body; int status; const char *detail; } facts[] = {
+        { "", 400, "byte 0" },
+        { "{\"fport\":1", 400, "byte 10" },
+        { "{}", 400, "fport: a number from 1 to 223" },
+        { "{\"fport\":-1}", 400, "fport: a number from 1 to 223" },
+        { "{\"fport\":256}", 400, "fport: a number from 1 to 223" },
+        { "{\"fport\":\"1\"}", 400, "fport: a number from 1 to 223" },
+        { "{\"fport\":1}", 400, "payload: hexadecimal digits" },
+        { "{\"fport\":1,\"payload\":12}", 400, "payload: hexadecimal digits" },
+        { "{\"fport\":1,\"payload\":\"1\"}", 400, "payload: hexadecimal digits" },
+        { "{\"fport\":1,\"payload\":\"00\",\"confirmed\":1}", 400, "confirmed: true or false" },
+        { "{\"fport\":1,\"payload\":\"00\",\"confirmed\":true,\"expires_s\":0}", 400, "expires_s: seconds from 1 to 2592000" },
+        { "{\"fport\":1,\"payload\":\"00\",\"expires_s\":2592001}", 400, "expires_s: seconds from 1 to 2592000" },
+        { "{\"fport\":1,\"payload\":\"00\",\"expires_s\":\"1\"}", 400, "expires_s: seconds from 1 to 2592000" },
+    };
+    struct city *c = city_make();
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        c->rq.param[0] = S("70B3D57ED0000001");
+        c->rq.body = bytes_of(str_z(facts[i].body));
+        post_downlink(&c->call);
+        struct str detail = text_of(answered(c, facts[i].status), "detail");
+        if (str_find(detail, str_z(facts[i].detail)) != 0)
+            test_fail(__FILE__, __LINE__, "%s: %.*s", facts[i].body, STR(detail));
+    }
+    c->rq.param[0] = S("70B3");
+    post_downlink(&c->call);
+    STR_EQ(text_of(answered(c, 400), "detail"), S("an EUI is 16 hexadecimal digits"));
+    city_end(c);
+}
+
+static struct mono some_time(void *of)
+{
+    (void)of;
+    return (struct mono){ 4711 };
+}
+static struct wall some_clock(void *of)
+{
+    (void)of;
+    return (struct wall){ 815 };
+}
+
+TEST(a_capture_keeps_that_something_was_written_and_of_a_list_nothing_else)
+{
+    struct door *d = door_make();
+    struct str why = S("");
+    struct bytes half[2], all;
+    struct capture_record r;
+    const char *folder = test_folder();
+    d->env.now = some_time, d->env.clock = some_clock, d->env.full = true;
+    d->c->api.capture = capture_open(folder, 1 << 20, &why, test_arena());
+    static const char *const lines[] = { "POST /v1/import/devices", "POST /v1/devices/70B3D57ED0000001/downlinks" };
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        int fd = begin(d, lines[i], "", S("{\"app_key\":1}"));
+        loop_run(loop);
+        EQ(status_of(hear(fd, NULL)), 507);
+        (void)close(fd);
+    }
+    capture_close(d->c->api.capture);
+    for (int i = 0; i < 2; i++)
+        EQ(sys_file_read(&half[i], str_fmt(test_arena(), "%s/capture.%d", folder, i).p, 1 << 20, test_arena()), OK);
+    EQ(capture_join(&all, half, test_arena()), OK);
+    struct cur cur = cur_of(all);
+    TRUE(capture_next(&cur, &r));
+    EQ(r.kind, CAPTURE_WRITE);
+    EQ(r.mono.us, 4711);
+    STR_EQ(r.path, S("/v1/import/devices"));
+    EQ(r.bytes.n, 0);                                                   /* a list holds keys */
+    TRUE(capture_next(&cur, &r));
+    STR_EQ(r.method, S("POST"));
+    STR_EQ(str_of(r.bytes), S("{\"app_key\":1}"));
+    TRUE(!capture_next(&cur, &r));
+    door_end(d);
+}
+
+TEST(writes_above_what_a_batch_takes_are_in_the_next_one)
+{
+    enum { MANY = 300 };
+    struct door *d = door_make();
+    static int fd[MANY];
+    d->env.full = true;
+    for (int i = 0; i < MANY; i++)
+        fd[i] = begin(d, "POST /v1/import/devices", "", S("x"));
+    for (int i = 0; i < 3; i++)                                         /* one thread, in turns: behind this all wait */
+        EQ(status_of(ask(d, "GET /health", "")), 200);
+    EQ(http_run_writes(d->http), 256);
+    http_finish_writes(d->http, OK);
+    EQ(http_run_writes(d->http), MANY - 256);
+    http_finish_writes(d->http, OK);
+    EQ(http_run_writes(d->http), 0);
+    for (int i = 0; i < MANY; i++) {
+        EQ(status_of(hear(fd[i], NULL)), 507);
+        (void)close(fd[i]);
+    }
     door_end(d);
 }
 

@@ -50,6 +50,12 @@ static const struct profile_text rig_profiles[] = {
                    "\"entity\":{\"type\":\"ParkingSpot\",\"id\":\"urn:ngsi-ld:ParkingSpot:{dev_eui}\"}}") },
     { S("bag"), S("{\"id\":\"bag\",\"name\":{\"ja\":\"見守り\",\"en\":\"Tracker\"},\"kind\":\"tracker\",\"lorawan\":\"1.0.3\","
                   "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"personal\":\"routes\",\"interval_s\":300,\"fields\":{}}") },
+    { S("gate"), S("{\"id\":\"gate\",\"name\":{\"ja\":\"水門\",\"en\":\"Gate\"},\"kind\":\"other\",\"lorawan\":\"1.1\","
+                   "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"interval_s\":5400,\"fields\":{\"opening\":{"
+                   "\"ja\":\"開度\",\"en\":\"opening\",\"min\":0}},"
+                   "\"entity\":{\"type\":\"Gate\",\"id\":\"urn:ngsi-ld:Gate:the-one\"}}") },
+    { S("quick"), S("{\"id\":\"quick\",\"name\":{\"ja\":\"速\",\"en\":\"Quick\"},\"kind\":\"other\",\"lorawan\":\"1.0.4\","
+                    "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"interval_s\":30,\"fields\":{}}") },
 };
 
 static inline struct city *city_in(struct str where)

@@ -317,3 +317,296 @@ TEST(an_answer_above_eight_mebibytes_says_so)
     STR_EQ(text_of(answered(c, 403), "type"), S("https://uri.etsi.org/ngsi-ld/errors/TooManyResults"));
     city_end(c);
 }
+
+/* ------------------------------------------------------------------ words for what is rare */
+
+TEST(every_flag_has_its_own_words)
+{
+    static const struct { const char *attr, *value, *flag, *reason, *ja, *en; bool number; } facts[] = {
+        { "waterLevel", "37.8", "!", "high", "水位の値が範囲（-2〜15）を外れています", "water level: high", true },
+        { "waterLevel", "3.8", "&", "4 m in 10 min", "水位の変わり方が大きすぎます", "water level: 4 m in 10 min", true },
+        { "waterLevel", "3.8", "*", "no reading", "水位の値が欠けています", "water level: no reading", false },
+        { "waterLevel", "3.8", "?", "", "水位の値に印（?）が付いています", "water level: flagged", true },
+        { "waterLevel", "\"high\"", "!", "no number", "範囲", "water level: no number", false },
+        { "batteryLevel", "101", "!", "high", "の値が範囲（〜）を外れています", "high", true },
+    };
+    struct city *c = city_full();
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        sql(c, "UPDATE entity SET attributes = '{\"refDevice\":{\"type\":\"Relationship\",\"object\":\"urn:ngsi-ld:Device:%016llx\"},%.*s}'",
+            (unsigned long long)RIVER, STR(attribute(facts[i].attr, facts[i].value, facts[i].flag, facts[i].reason, c->now_us)));
+        if (!facts[i].reason[0] && !str_eq(str_z(facts[i].flag), S("*")))
+            sql(c, "UPDATE entity SET attributes = replace(attributes, '\"unitCode\"', '\"qualityReason\":\"\",\"unitCode\"')");
+        const struct json *f = of(member(c, ask_findings, "findings"), "kind", S("reading_suspect"));
+        TRUE(f != NULL);
+        if (!f || str_find(text_of(f, "ja"), str_z(facts[i].ja)) < 0 || str_find(text_of(f, "en"), str_z(facts[i].en)) < 0)
+            test_fail(__FILE__, __LINE__, "%s: %.*s %.*s", facts[i].flag, STR(text_of(f, "ja")), STR(text_of(f, "en")));
+        EQ(json_is(json_get(f, S("value")), JSON_NUMBER), facts[i].number);
+        STR_EQ(text_of(f, "severity"), i + 1 < COUNT(facts) ? S("wrong") : S("attention"));       /* not its main value */
+    }
+    city_end(c);
+}
+
+TEST(how_often_a_silent_device_speaks_is_said_in_hours_or_minutes)
+{
+    static const struct { const char *profile, *en; } facts[] = {
+        { "river", "usually every 10 min." }, { "park", "usually every 1 h." }, { "gate", "usually every 90 min." },
+        { "quick", "usually every 1 min." },
+    };
+    struct city *c = city_make();
+    for (size_t i = 0; i < COUNT(facts); i++)
+        device(c, i + 1, facts[i].profile, facts[i].profile, c->now_us - 800 * MINUTE_US, 90);
+    const struct json *list = member(c, ask_findings, "findings");
+    EQ(list->members, COUNT(facts));
+    JSON_EACH (f, list)
+        for (size_t i = 0; i < COUNT(facts); i++)
+            if (str_eq(text_of(json_get(f, S("subject")), "name"), str_z(facts[i].profile)))
+                TRUE(str_ends(text_of(f, "en"), str_z(facts[i].en)));
+    city_end(c);
+}
+
+TEST(what_is_refused_of_nobody_we_know_is_told_under_its_word)
+{
+    struct city *c = city_make();
+    i64 at = c->now_us - MINUTE_US;
+    device(c, TRACKER, "見守り", "bag", c->now_us, 90);
+    sql(c, "INSERT INTO refusal VALUES (1, 0, 0, %lld, 'DROP_BAD_MIC', 5, '', NULL)", (long long)at);
+    sql(c, "INSERT INTO refusal VALUES (1, 0, 1, %lld, 'DROP_FROM_A_LATER_VERSION', 5, '', NULL)", (long long)at);
+    sql(c, "INSERT INTO refusal VALUES (1, 4711, 0, %lld, 'DROP_UNKNOWN_DEVADDR', 5, '', NULL)", (long long)at);
+    sql(c, "INSERT INTO downlink VALUES (1, %lld, %lld, 0, 3, 0, 2, x'01', 0, 0, 3, 5, '', 'TOO_LATE', NULL)", (long long)TRACKER,
+        (long long)at);
+    sql(c, "INSERT INTO downlink VALUES (1, 4711, %lld, 0, 3, 0, 2, x'01', 0, 0, 3, 5, '', 'TOO_LATE', NULL)", (long long)at);
+    const struct json *list = member(c, ask_findings, "findings");
+    EQ(list->members, 3);                                               /* a person's downlink is nobody else's matter */
+    static const char *const en[] = { "1 frame refused: no session key verifies it", "1 frame refused: no session has this DevAddr",
+                                      "1 frame refused: DROP_FROM_A_LATER_VERSION" };
+    for (size_t i = 0; i < COUNT(en); i++) {
+        const struct json *f = json_at(list, i);
+        STR_EQ(text_of(json_get(f, S("subject")), "type"), S("entity"));
+        if (i != 1)
+            STR_EQ(text_of(f, "en"), str_z(en[i]));
+    }
+    city_end(c);
+}
+
+TEST(a_device_says_its_version_and_an_older_value_its_own_time)
+{
+    static const struct { const char *profile, *lorawan; } facts[] = { { "river", "1.0.3" }, { "quick", "1.0.4" }, { "gate", "1.1" } };
+    struct city *c = city_make();
+    i64 at = c->now_us - MINUTE_US;
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        device(c, i + 1, "d", facts[i].profile, c->now_us, 90);
+        device_page(&c->call, i + 1);
+        STR_EQ(text_of(answered(c, 200), "lorawan"), str_z(facts[i].lorawan));
+    }
+    sql(c, "INSERT INTO entity (tenant, id, type, attributes, last_reading, created_us, modified_us) VALUES (1, 'urn:ngsi-ld:Gate:the-one', "
+           "'Gate', '{%.*s}', 5, 5, 5)", STR(attribute("opening", "7", "", "", at)));
+    device_page(&c->call, 3);                                           /* the entity's name is the profile's, without an EUI */
+    const struct json *d = answered(c, 200), *v = json_first(json_get(d, S("values")));
+    STR_EQ(text_of(d, "entity"), S("urn:ngsi-ld:Gate:the-one"));
+    STR_EQ(text_of(v, "ja"), S("開度"));
+    STR_EQ(text_of(v, "received_at"), iso(at));
+    TRUE(is_null(of(member(c, ask_map, "points"), "device", eui(3)), "attr"));          /* no value is its main one */
+    city_end(c);
+}
+
+TEST(a_series_says_null_where_a_value_is_missing_and_keeps_the_order_of_one_moment)
+{
+    struct city *c = city_full();
+    i64 t = c->now_us - 30 * US_PER_S;
+    reading(c, RIVER, t, c->now_us - MINUTE_US, attribute("waterLevel", "37.8", "*", "no reading", t));
+    reading(c, RIVER, t + 1, t, attribute("waterLevel", "1.5", "", "", t));
+    reading(c, RIVER, t + 2, t + 1, attribute("waterLevel", "1.6", "", "", t));
+    sql(c, "UPDATE reading SET observed_us = %lld WHERE id > %lld", (long long)t, (long long)t);
+    sql(c, "UPDATE entity SET last_reading = %lld, attributes = attributes", (long long)t + 2);
+    ask_series(c);
+    const struct json *points = json_get(answered(c, 200), S("points"));
+    EQ(points->members, 4);
+    TRUE(json_is(json_at(json_at(points, 1), 1), JSON_NULL));
+    STR_EQ(json_str(json_at(json_at(points, 1), 2), test_arena()), S("*"));
+    STR_EQ(json_at(json_at(points, 2), 1)->raw, S("1.5"));
+    STR_EQ(json_at(json_at(points, 3), 1)->raw, S("1.6"));
+    EQ(db_exec(c->db, "UPDATE reading SET attributes = '{\"waterLevel\":{\"type\":\"Property\",\"value\":\"' || hex(zeroblob(40000)) || '\"}}'"), OK);
+    ask_series(c);
+    JSON_EACH (point, json_get(answered(c, 200), S("points")))          /* larger than any value of ours */
+        TRUE(json_is(json_at(point, 1), JSON_NULL));
+    city_end(c);
+}
+
+TEST(the_direction_of_a_refusal_is_that_of_its_frame)
+{
+    static const struct { const char *word; i64 gateway; const char *direction; } facts[] = {
+        { "DROP_BAD_MIC", 5, "up" },      { "DROP_JOIN_MIC", 5, "join" },  { "DROP_DEVNONCE", 5, "join" },
+        { "DROP_JOIN_REPEATED", 5, "join" }, { "DROP_JOIN_LATE", 5, "join" }, { "DROP_JOIN_SPENT", 0, "join" },
+        { "DROP_SPENT", 0, "down" },      { "DROP_NO_ROOM", 0, "down" },
+    };
+    struct city *c = city_make();
+    device(c, RIVER, "神通川", "river", c->now_us, 90);
+    for (size_t i = 0; i < COUNT(facts); i++)                           /* all of one moment: the later id stands first */
+        sql(c, "INSERT INTO refusal VALUES (1, %lld, %d, %lld, '%s', %lld, '', NULL)", (long long)RIVER, (int)i,
+            (long long)c->now_us - 100 - (long long)i, facts[i].word, (long long)facts[i].gateway);
+    const struct json *list = member(c, ask_frames, "frames");
+    EQ(list->members, COUNT(facts));
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        STR_EQ(text_of(json_at(list, i), "drop"), str_z(facts[i].word));
+        STR_EQ(text_of(json_at(list, i), "direction"), str_z(facts[i].direction));
+    }
+    city_end(c);
+}
+
+TEST(a_frame_in_fsk_has_its_data_rate_and_one_whose_radio_is_cut_has_none)
+{
+    struct city *c = city_full();
+    u8 room[MAC_RADIO_BYTES];
+    struct buf radio = BUF(room);
+    put_radio(&radio, GATEWAY, -97, 75);
+    memset(room + 16, 0, 8);                                            /* no bandwidth, */
+    room[20] = 0x50, room[21] = 0xC3;                                   /* 50,000 bit/s, */
+    room[28] = 0;                                                       /* no spreading factor */
+    sql(c, "UPDATE uplink SET radio = x'%.*s'", STR(hex_str(test_arena(), (struct bytes){ room, sizeof room })));
+    const struct json *up = of(member(c, ask_frames, "frames"), "direction", S("up"));
+    EQ(number_of(up, "dr"), 7);
+    sql(c, "UPDATE uplink SET radio = x'0102'");
+    up = of(member(c, ask_frames, "frames"), "direction", S("up"));
+    TRUE(is_null(up, "dr") && is_null(up, "freq_hz"));
+    EQ(json_get(up, S("copies"))->members, 0);
+    struct stream s = { .tenant = 1, .uplinks = true };
+    struct text t = text_make(test_arena(), 1 << 18);
+    stream_look(&s, c->db, &t);
+    TRUE(str_find(text_str(&t), S("\"gateway\":null,\"rssi_dbm\":null")) > 0);
+    city_end(c);
+}
+
+TEST(an_entity_of_no_device_stands_where_it_says_or_nowhere)
+{
+    static const struct { const char *attributes; bool shown; const char *name; } facts[] = {
+        { "\"location\":{\"type\":\"GeoProperty\",\"value\":{\"type\":\"Point\",\"coordinates\":[137.25,36.75]}}", true, "urn:x:1" },
+        { "\"name\":{\"type\":\"Property\",\"value\":{\"value\":\"橋\"}},\"location\":{\"value\":{\"coordinates\":[137.25,36.75]}}", true, "橋" },
+        { "\"location\":{\"value\":{\"coordinates\":[137.25]}}", false, "" },
+        { "\"location\":{\"value\":{\"coordinates\":[\"a\",36]}}", false, "" },
+        { "\"refDevice\":{\"object\":\"urn:ngsi-ld:Device:0000000000004711\"}", false, "" },
+        { "\"refDevice\":{\"object\":\"urn:ngsi-ld:Device:00000000000047zz\"}", false, "" },
+        { "\"refDevice\":{\"object\":\"urn:ngsi-ld:Device:1\"}", false, "" },
+        { "\"refDevice\":{\"object\":\"urn:other\"}", false, "" },
+    };
+    struct city *c = city_make();
+    sql(c, "INSERT INTO entity (tenant, id, type, attributes, last_reading, created_us, modified_us) VALUES (1, 'urn:x:1', 'X', '', 5, 5, %lld)",
+        (long long)c->now_us);
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        sql(c, "UPDATE entity SET attributes = '{%s}'", facts[i].attributes);
+        const struct json *points = member(c, ask_map, "points"), *x = json_first(points);
+        EQ(points->members, facts[i].shown);
+        if (!facts[i].shown)
+            continue;
+        STR_EQ(text_of(x, "name"), str_z(facts[i].name));
+        STR_EQ(json_get(x, S("lat"))->raw, S("36.750000"));
+        STR_EQ(json_get(x, S("lon"))->raw, S("137.250000"));
+        TRUE(is_null(x, "device"));
+    }
+    city_end(c);
+}
+
+TEST(what_is_no_plain_value_is_null_on_the_map_and_a_persons_value_too)
+{
+    struct city *c = city_full();
+    i64 at = c->now_us;
+    sql(c, "UPDATE entity SET attributes = '{\"refDevice\":{\"object\":\"urn:ngsi-ld:Device:%016llx\"},%.*s}'", (unsigned long long)RIVER,
+        STR(attribute("waterLevel", "{\"deep\":1}", "", "", at)));
+    TRUE(is_null(of(member(c, ask_map, "points"), "device", eui(RIVER)), "value"));
+    device(c, TRACKER, "見守り", "bag", at, 90);
+    sql(c, "UPDATE entity SET attributes = '{\"refDevice\":{\"object\":\"urn:ngsi-ld:Device:%016llx\"},%.*s}'", (unsigned long long)TRACKER,
+        STR(attribute("waterLevel", "1.5", "", "", at)));
+    TRUE(is_null(of(member(c, ask_map, "points"), "device", eui(TRACKER)), "value"));
+    city_end(c);
+}
+
+TEST(a_city_of_many_gateways_and_devices_knows_all_their_names)
+{
+    struct city *c = city_make();
+    EQ(db_begin(c->db), OK);
+    for (u64 i = 1; i <= 300; i++) {
+        gateway(c, i, str_fmt(test_arena(), "g%llu", (unsigned long long)i).p, 0);
+        device(c, i, "d", "river", 0, -1);
+    }
+    EQ(db_commit(c->db), OK);
+    sql(c, "INSERT INTO refusal VALUES (1, 300, 0, %lld, 'DROP_BAD_MIC', 299, '', NULL)", (long long)c->now_us);
+    why_page(&c->call, 300);
+    STR_EQ(text_of(json_first(json_get(answered(c, 200), S("refusals"))), "name"), S("g299"));
+    EQ(member(c, ask_map, "points")->members, 600);
+    city_end(c);
+}
+
+TEST(a_history_that_came_late_stands_in_the_order_of_its_time)
+{
+    struct city *c = city_make();
+    struct ngsi_asked a;
+    i64 t = 1770000000LL * US_PER_S;
+    static const i64 minutes[] = { 0, 3, 1, 2, 4 };                     /* when the readings say that they were; they came one after another */
+    entity(c, 1, "WaterObserved", attribute("waterLevel", "9", "", "", t), t);
+    for (i64 i = 0; i < 5; i++) {
+        reading(c, 1, t + i, i ? t + i - 1 : 0, attribute("waterLevel", str_fmt(test_arena(), "%d", (int)minutes[i]).p, "", "",
+                                                          t + minutes[i] * MINUTE_US));
+        sql(c, "UPDATE reading SET observed_us = %lld WHERE id = %lld", (long long)(t + minutes[i] * MINUTE_US), (long long)t + i);
+    }
+    sql(c, "UPDATE entity SET last_reading = %lld", (long long)t + 4);
+    static const struct { const char *query; const char *values; } facts[] = {
+        { "", "01234" },
+        { "timerel=after&timeAt=2026-02-02T02:41:30Z", "234" },
+        { "timeproperty=createdAt", "03124" },                          /* in the order in which they came */
+        { "timeproperty=createdAt&timerel=after&timeAt=2027-01-01T00:00:00Z", "" },
+    };
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        a = ngsi(c, NGSI_TEMPORAL_RETRIEVE, facts[i].query);
+        a.view.query = &a.query;
+        temporal_page(&c->call, &a, S("urn:ngsi-ld:WaterObserved:0000000000000001"));
+        struct text values = text_make(test_arena(), 100);
+        JSON_EACH (v, json_get(answered(c, 200), S("waterLevel")))
+            text_put(&values, json_get(v, S("value"))->raw);
+        STR_EQ(text_str(&values), str_z(facts[i].values));
+    }
+    city_end(c);
+}
+
+TEST(an_id_that_is_named_twice_is_one_entity)
+{
+    struct city *c = city_full();
+    struct ngsi_asked a = ngsi(c, NGSI_QUERY, "id=urn:ngsi-ld:WaterObserved:70b3d57ed0000001,urn:ngsi-ld:WaterObserved:70b3d57ed0000001,"
+                                              "urn:ngsi-ld:WaterObserved:7&count=true");
+    a.view.query = &a.query;
+    entities_page(&c->call, &a);
+    STR_EQ(header(c, S("NGSILD-Results-Count"), 0), S("1"));
+    EQ(answered(c, 200)->members, 1);
+    city_end(c);
+}
+
+/* ------------------------------------------------------------------ connections */
+
+static void lost(struct str where)
+{
+    struct city *c = city_in(where);
+    struct db *first = reader_take(c->api.readers);
+    TRUE(first != NULL);
+    reader_give(c->api.readers, first);
+    (void)db_exec(c->db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() "
+                         "AND query LIKE '%COMMIT%'");
+    struct db *second = reader_take(c->api.readers);
+    TRUE(second != NULL);
+    c->call.db = second;
+    EQ(number_of(get_list(c, ""), "total"), 0);
+    reader_give(c->api.readers, second);
+    city_end(c);
+}
+TEST(a_connection_that_the_server_ended_is_replaced) { on_postgres(lost); }
+
+TEST(no_more_connections_are_kept_than_sixteen)
+{
+    struct city *c = city_make();
+    struct db *taken[20], *again;
+    for (size_t i = 0; i < COUNT(taken); i++)
+        TRUE((taken[i] = reader_take(c->api.readers)) != NULL);
+    for (size_t i = 0; i < COUNT(taken); i++)
+        reader_give(c->api.readers, taken[i]);
+    again = reader_take(c->api.readers);
+    TRUE(again == taken[15]);                                           /* the last one that was kept comes first */
+    reader_give(c->api.readers, again);
+    city_end(c);
+}
