@@ -586,8 +586,11 @@ static void lost(struct str where)
     struct db *first = reader_take(c->api.readers);
     TRUE(first != NULL);
     reader_give(c->api.readers, first);
-    (void)db_exec(c->db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() "
-                         "AND query LIKE '%COMMIT%'");
+    struct db_query *q = db_query(c->db, "SELECT COUNT(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                                         "pid <> pg_backend_pid() AND datname = current_database()) ended");
+    EQ(db_step(q), OK);
+    EQ(db_i64(q, 0), 1);
+    db_reset(q);
     struct db *second = reader_take(c->api.readers);
     TRUE(second != NULL);
     c->call.db = second;
