@@ -54,7 +54,17 @@
     X(DROP_STORE,             "the store refused it; nothing was acknowledged")                         \
     X(DROP_CODEC,             "payload codec failed")                                                   \
     X(DROP_CODEC_PORT,        "payload codec has no layout for this port")                              \
-    X(DROP_TXACK,             "acknowledgement of a transmission that was not asked for")
+    X(DROP_TXACK,             "acknowledgement of a transmission that was not asked for")                \
+    X(DROP_STATION_TLS,       "station: the TLS handshake failed, or took too long")                    \
+    X(DROP_STATION_HTTP,      "station: not a request that this door answers")                          \
+    X(DROP_STATION_KEY,       "station: neither its token nor its certificate is the gateway's")        \
+    X(DROP_STATION_FRAME,     "station: not WebSocket as a client speaks it")                           \
+    X(DROP_STATION_LONG,      "station: message longer than the limit")                                 \
+    X(DROP_STATION_KIND,      "station: message of a kind that nobody asked for")                       \
+    X(DROP_STATION_FIELD,     "station: message lacks a field or has one of the wrong kind")            \
+    X(DROP_STATION_SLOW,      "station: reads slower than it is told")                                  \
+    X(DROP_STATION_SILENT,    "station: said nothing for too long")                                     \
+    X(DROP_STATION_MANY,      "station: too many connections that have not said who they are")
 
 enum drop {
 #define DROP_ENUM(name, words) name,
