@@ -142,13 +142,13 @@ bool stream_look(struct stream *s, struct db *db, struct text *out)
 }
 
 /* Most commits carry no event, and a look at the store is dear: its pages are read anew after each commit.
- * What a commit carried is said after it, so who reads that first misses nothing. */
+ * What a commit carried is said after it, so who reads that first misses nothing. 0: nobody says so here. */
 static void look(void *of, struct http_request *rq, struct text *out, bool idle)
 {
     struct api    *api = of;
     struct stream *s = rq->route;
     i64 stored = api_counts_read(api).stored_id;
-    struct db *db = s->seen < stored ? reader_take(api->readers) : NULL;
+    struct db *db = stored == 0 || s->seen < stored ? reader_take(api->readers) : NULL;
     if (db) {
         if (stream_look(s, db, out))
             s->seen = stored;
