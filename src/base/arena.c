@@ -110,13 +110,19 @@ struct bytes bytes_copy(struct arena *a, struct bytes b)
 struct str str_fmt(struct arena *a, const char *fmt, ...)
 {
     va_list args, again;
+    size_t  left = a->block->room - a->used;         /* mostly it fits, and is formatted once */
+    char   *p = (char *)a->block->bytes + a->used;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    int n = vsnprintf(p, left, fmt, args);
     va_end(args);
     assert(n >= 0);
-    char *p = arena_take(a, (size_t)n + 1, 1);
-    (void)vsnprintf(p, (size_t)n + 1, fmt, again);
+    if ((size_t)n < left) {
+        a->used += (size_t)n + 1;
+    } else {
+        p = arena_take(a, (size_t)n + 1, 1);
+        (void)vsnprintf(p, (size_t)n + 1, fmt, again);
+    }
     va_end(again);
     return (struct str){ p, (size_t)n };
 }

@@ -262,7 +262,20 @@ void text_put(struct text *t, struct str s)
 
 void text_char(struct text *t, char c)
 {
-    text_put(t, (struct str){ &c, 1 });
+    if (!t->bad && t->n < MIN(t->room, t->limit))
+        t->p[t->n++] = c;
+    else
+        text_put(t, (struct str){ &c, 1 });
+}
+
+void text_u64(struct text *t, u64 v)
+{
+    char   digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + v % 10);
+    while (v /= 10);
+    text_put(t, (struct str){ digits + at, sizeof digits - at });
 }
 
 void text_fmt(struct text *t, const char *fmt, ...)

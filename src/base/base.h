@@ -183,6 +183,7 @@ struct text { struct arena *arena; char *p; size_t n, room, limit; bool bad; };
 struct text text_make(struct arena *a, size_t limit);
 void text_put(struct text *t, struct str s);
 void text_char(struct text *t, char c);
+void text_u64(struct text *t, u64 v);
 void text_fmt(struct text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void text_hex(struct text *t, struct bytes b);
 static inline struct str text_str(const struct text *t) { return (struct str){ t->p, t->n }; }

@@ -196,6 +196,35 @@ TEST(utf8_is_strict)
             test_fail(__FILE__, __LINE__, "wrong about %.*s", STR(hex_str(test_arena(), bytes_of(facts[i].text))));
 }
 
+TEST(a_text_that_does_not_fit_behind_the_others_is_whole_all_the_same)
+{
+    struct arena a = arena_make(1024);
+    for (int n = 0; n < 300; n++) {                    /* over the end of each block, at every distance */
+        struct str before = str_fmt(&a, "%0*d", n % 7, 0), s = str_fmt(&a, "%0*d|", n, 7);
+        EQ(s.n, (size_t)MAX(n, 1) + 1);
+        TRUE(s.p[s.n - 1] == '|' && s.p[s.n] == 0 && s.p[s.n - 2] == '7');
+        TRUE(before.p[before.n] == 0 && before.p[0] == '0');
+    }
+    arena_free(&a);
+}
+
+TEST(numbers_are_written_in_full)
+{
+    static const u64 numbers[] = { 0, 9, 10, 12345, UINT64_MAX };
+    struct text t = text_make(test_arena(), 100);
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        text_u64(&t, numbers[i]);
+        text_char(&t, ' ');
+    }
+    STR_EQ(text_str(&t), S("0 9 10 12345 18446744073709551615 "));
+    struct text narrow = text_make(test_arena(), 3);
+    for (int i = 0; i < 3; i++)
+        text_char(&narrow, 'a');
+    TRUE(!narrow.bad);
+    text_char(&narrow, 'a');
+    TRUE(narrow.bad && narrow.n == 3);
+}
+
 TEST(times_are_read_and_written_alike)
 {
     struct wall w;
@@ -205,6 +234,8 @@ TEST(times_are_read_and_written_alike)
     STR_EQ(wall_str(test_arena(), w), S("2026-02-10T07:00:00.000Z"));
     TRUE(wall_read(&w, S("1969-12-31T23:59:59.999Z")) && w.us == -1000);
     STR_EQ(wall_str(test_arena(), w), S("1969-12-31T23:59:59.999Z"));
+    STR_EQ(wall_str(test_arena(), (struct wall){ 253402300799999999 }), S("9999-12-31T23:59:59.999Z"));
+    STR_EQ(wall_str(test_arena(), (struct wall){ 253402300800000000 }), S("10000-01-01T00:00:00.000Z"));
     TRUE(wall_read(&w, S("2024-02-29T00:00:00Z")));
     TRUE(!wall_read(&w, S("2023-02-29T00:00:00Z")));
     TRUE(!wall_read(&w, S("2026-02-10T07:00:00")));    /* no zone: whose seven o'clock? */

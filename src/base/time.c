@@ -27,6 +27,14 @@ static void date_of(i64 days, i64 *y, i64 *m, i64 *d)
     *y      = yoe + era * 400 + (*m <= 2);
 }
 
+static char *put_number(char *p, i64 v, int digits, char behind)
+{
+    for (int i = digits; i-- > 0; v /= 10)
+        p[i] = (char)('0' + v % 10);
+    p[digits] = behind;
+    return p + digits + 1;
+}
+
 struct str wall_str(struct arena *a, struct wall w)
 {
     i64 ms   = w.us >= 0 ? w.us / US_PER_MS : (w.us - 999) / US_PER_MS;
@@ -34,9 +42,19 @@ struct str wall_str(struct arena *a, struct wall w)
     i64 days = s >= 0 ? s / DAY_S : (s - (DAY_S - 1)) / DAY_S;
     i64 y, m, d, day_s = s - days * DAY_S;
     date_of(days, &y, &m, &d);
-    return str_fmt(a, "%04lld-%02lld-%02lldT%02lld:%02lld:%02lld.%03lldZ", (long long)y, (long long)m,
-                   (long long)d, (long long)(day_s / 3600), (long long)(day_s / 60 % 60),
-                   (long long)(day_s % 60), (long long)(ms - s * 1000));
+    if (y < 0 || y > 9999)
+        return str_fmt(a, "%04lld-%02lld-%02lldT%02lld:%02lld:%02lld.%03lldZ", (long long)y, (long long)m,
+                       (long long)d, (long long)(day_s / 3600), (long long)(day_s / 60 % 60),
+                       (long long)(day_s % 60), (long long)(ms - s * 1000));
+    char *text = arena_take(a, sizeof "2026-02-10T07:00:00.123Z", 1);
+    char *p = put_number(text, y, 4, '-');
+    p = put_number(p, m, 2, '-');
+    p = put_number(p, d, 2, 'T');
+    p = put_number(p, day_s / 3600, 2, ':');
+    p = put_number(p, day_s / 60 % 60, 2, ':');
+    p = put_number(p, day_s % 60, 2, '.');
+    p = put_number(p, ms - s * 1000, 3, 'Z');
+    return (struct str){ text, (size_t)(p - text) };
 }
 
 static i64 number(struct cur *c, int digits)

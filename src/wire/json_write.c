@@ -142,14 +142,17 @@ void json_put_str(struct json_out *o, struct str v)
 
 void json_put_i64(struct json_out *o, i64 v)
 {
-    if (before_value(o))
-        text_fmt(o->text, "%lld", (long long)v);
+    if (!before_value(o))
+        return;
+    if (v < 0)
+        text_char(o->text, '-');
+    text_u64(o->text, v < 0 ? 0 - (u64)v : (u64)v);
 }
 
 void json_put_u64(struct json_out *o, u64 v)
 {
     if (before_value(o))
-        text_fmt(o->text, "%llu", (unsigned long long)v);
+        text_u64(o->text, v);
 }
 
 void json_put_bool(struct json_out *o, bool v) { json_put_raw(o, v ? S("true") : S("false")); }
