@@ -100,12 +100,12 @@ TEST(what_came_late_stands_where_it_arrived_and_is_found_by_when_it_was_observed
 TEST(a_walk_goes_on_for_the_day_that_a_clock_may_be_set_back_and_no_further)
 {
     struct rig *r = rig_make();
-    append(r, id_on(1), 0, 6);                                 /* nobody is so far from the truth */
+    append(r, id_on(1), 0, 7);                                 /* nobody is so far from the truth */
     append(r, id_on(4), id_on(1), 4);
-    append(r, id_on(5), id_on(4), 6);                          /* taken on the fifth, as the clock said then */
-    append(r, id_on(6), id_on(5), 6);
+    append(r, id_on(5), id_on(4), 7);
+    append(r, id_on(6), id_on(5), 6);                          /* the clock was set back two days before it */
     head(r, id_on(6));
-    STR_EQ(walk(r, day(6), day(7), 99, OK), S("{\"day\":6}@6 {\"day\":6}@6 "));
+    STR_EQ(walk(r, day(7), day(8), 99, OK), S("{\"day\":7}@7 "));
     rig_stop(r);
 }
 
