@@ -31,10 +31,10 @@ static u32 put_element(u32 crc, int position, enum db_kind kind, struct bytes va
 
 static u32 put_number(u32 crc, int position, enum db_kind kind, u64 bits)
 {
-    u8 value[8];
+    u8 element[HEAD + 8] = { (u8)position, (u8)kind, 8 };
     for (int i = 0; i < 8; i++)
-        value[i] = (u8)(bits >> (8 * i));
-    return put_element(crc, position, kind, (struct bytes){ value, sizeof value });
+        element[HEAD + i] = (u8)(bits >> (8 * i));
+    return crc32c(crc, (struct bytes){ element, sizeof element });
 }
 
 /* SQLite keeps no sign of a zero. */

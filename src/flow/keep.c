@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the store does for itself when nobody waits: seals the days that are over, and takes away what
- * nobody wants to keep.
+ * What the store does for itself when nobody waits: reads on where the start has stopped (mac/registry.c),
+ * seals the days that are over, and takes away what nobody wants to keep.
  *
  * A seal is a SHA-256 over a day's events, in the order of their ids, and begins with the seal of the
  * day before: a row that is lost later, or comes from nowhere, is missed (`hotaru fsck`).
@@ -24,6 +24,7 @@
 
 #define DAY_US       (86400 * US_PER_S)
 #define HOUR_US      (3600 * US_PER_S)
+#define READ_ROWS    256                   /* of devices and sessions that nothing has needed since the start */
 #define SETTLED_US   (60 * US_PER_S)       /* after its day a frame may still get copies, for seconds */
 #define SEAL_ROWS    1000                  /* read at a time */
 #define CUT_ROWS     500                   /* taken away at a time, of each table */
@@ -51,7 +52,7 @@ struct keep {
     i64 keep_us;                           /* 0: for ever */
     i64 cut;                               /* as the mark stands in the store */
     struct mono looked, cut_looked;
-    bool sealing, cutting;
+    bool reading, sealing, cutting;
     int  kind;                             /* of rows that the seal under way reads: an index of kinds */
     u64 tenant, cut_tenant;                /* whose day is sealed, whose events go */
     i64 day, at;                           /* of the seal under way: up to which id it has read */
@@ -377,6 +378,9 @@ static bool is_time(struct env *env, struct mono *looked, i64 every_us)
 static enum err work(struct env *env, struct keep *k)
 {
     enum err err = OK;
+    k->reading = mac_read_on(env, READ_ROWS) > 0;
+    if (env->failed != OK)
+        return env->failed;
     if (k->sealing)
         err = seal_on(env, k);
     else if (k->counted < COUNT(census))
@@ -413,6 +417,6 @@ bool flow_keep(struct env *env, enum err *err)
     if (*err == OK && was_sealing && !k->sealing)
         k->looked = mono_after(env_now(env), -LOOK_US);         /* perhaps the next day is over too */
     bool counting = MIN(k->counted, before.counted) < COUNT(census);        /* behind the census: perhaps another day */
-    return k->sealing || k->cutting || counting;
+    return k->sealing || k->cutting || counting || k->reading;
 }
 

@@ -176,8 +176,8 @@ static void read_device(struct importer *im, struct device_new *n)
         wrong(im, im->columns[5].name, "知らないプロファイルです", "there is no such device profile");
     else if (n->profile->lorawan_1_1 && !n->has_nwk_key)
         wrong(im, im->columns[3].name, "LoRaWAN 1.1 には NwkKey が要ります", "LoRaWAN 1.1 needs a NwkKey");
-    u32 known = map_get(&im->env->mac->by_eui, n->dev_eui);
-    if (known != MAP_NONE && im->env->mac->devices[known].tenant != im->tenant)
+    u32 known = registry_find(im->env, n->dev_eui);
+    if (known != MAC_NONE && im->env->mac->devices[known].tenant != im->tenant)
         wrong(im, im->columns[0].name, "この機器は別のプロジェクトのものです", "this device belongs to another project");
 }
 
@@ -239,7 +239,7 @@ static void read_row(struct importer *im, enum import_kind kind, struct rows *ro
     check_twice(im, euis, d->dev_eui, 0, "同じ EUI が2回あります", "the same EUI stands twice");
     check_twice(im, keys, hash_bytes((struct bytes){ d->app_key, 16 }), 2, "同じ AppKey が2回あります",
                 "the same AppKey stands twice");
-    im->report->updated += map_get(&im->env->mac->by_eui, d->dev_eui) != MAP_NONE;
+    im->report->updated += registry_find(im->env, d->dev_eui) != MAC_NONE;
 }
 
 static void read_table(struct importer *im, enum import_kind kind, struct str csv, struct rows *rows)

@@ -31,6 +31,10 @@
 static inline i32 degrees_to_e7(double d) { return d == d ? (i32)(d * 1e7 + (d < 0 ? -0.5 : 0.5)) : NOWHERE; }
 static inline double degrees_of_e7(i32 e7) { return e7 == NOWHERE ? (double)NAN : e7 / 1e7; }
 
+/* Of a device and of a session a start reads by what they are found; their row is read whole when they are first
+ * needed (docs/adr/0015). A damaged one is used by nobody, until it is registered, or has joined, anew. */
+enum row_state { ROW_READ, ROW_UNREAD, ROW_DAMAGED };
+
 enum which_key { KEY_F_NWK_S_INT, KEY_S_NWK_S_INT, KEY_NWK_S_ENC, KEY_APP_S, SESSION_KEYS };
 
 /* A device, as long as the process lives. ~130 bytes; a million of them is the aim (B6). */
@@ -49,6 +53,7 @@ struct device {
     i8  battery_pct;                  /* -1: not known */
     bool simulated, dirty, has_nwk_key;
     bool state_known;                 /* at start: its row behind is there and whole */
+    u8  row;                          /* enum row_state */
     u8  app_key[WRAPPED], nwk_key[WRAPPED];
 };
 
@@ -67,6 +72,7 @@ struct session {
     bool dwell_known;                 /* TxParamSetupAns came */
     bool v1_1, used;
     u8  dwell_asked;                  /* TxParamSetupReq sent without an answer: not for ever */
+    u8  row;                          /* enum row_state; unread: keys, counters down and receive windows are not known yet */
     u32 late;                         /* place of its window in mac->late, when that is still its own */
     i64 awaits;                       /* downlink row whose ACK is awaited, or 0 */
     u8  keys[SESSION_KEYS][WRAPPED];
@@ -148,6 +154,7 @@ struct mac {
     struct cached_key *keys; u32 generation;
     u32 batch;
     struct undo *undo;
+    u32 read_devices, read_sessions;                      /* how far idle moments have read on */
     struct mono gateways_flushed, refusals_since;
     u32 refusals_left, refusal_slot;
 };
@@ -175,6 +182,7 @@ void  session_wait(struct env *env, u32 device, u32 index);       /* for its fir
 enum err session_promote(struct env *env, u32 device, u32 index); /* one that waits becomes current */
 enum err session_save(struct env *env, u32 index);                /* what changes of its row */
 enum err session_reserve(struct env *env, u32 index);             /* counters ahead, when few are left */
+bool  session_ready(struct env *env, u32 index);                  /* false: damaged, or env->failed */
 enum err sessions_load(struct env *env);
 bool  wrap_key(const struct mac *mac, u8 out[WRAPPED], const u8 raw[16]);
 bool  unwrap_key(const struct mac *mac, u8 out[16], const u8 wrapped[WRAPPED]);
@@ -228,6 +236,8 @@ struct device_new {
     u8 app_key[16], nwk_key[16];
 };
 enum err registry_load(struct env *env, struct str *why);
+bool     device_ready(struct env *env, u32 index);                /* its row is read; false: damaged, or env->failed */
+u32      registry_find(struct env *env, u64 dev_eui);               /* ready, or MAC_NONE */
 enum err registry_put_gateway(struct env *env, const struct gateway_new *g);     /* the row, in the batch */
 void     registry_add_gateway(struct env *env, const struct gateway_new *g);     /* memory, after the commit */
 enum err registry_put_device(struct env *env, const struct device_new *n);

@@ -221,9 +221,11 @@ enum drop mac_join(struct env *env, const struct frame *frame)
             window_add(w, &frame->radio);
         return DROP_JOIN_REPEATED;
     }
-    u32 device = map_get(&env->mac->by_eui, r.dev_eui);
-    const struct device *d = device == MAP_NONE ? NULL : &env->mac->devices[device];
+    u32 device = registry_find(env, r.dev_eui);
+    const struct device *d = device == MAC_NONE ? NULL : &env->mac->devices[device];
     bool key_bad;
+    if (env->failed != OK)
+        return DROP_STORE;
     if (!d || d->join_eui != r.join_eui)
         return refuse(env, NULL, DROP_UNKNOWN_DEVICE, &r, frame);
     if (!mic_is_right(env, &r, d, &key_bad))

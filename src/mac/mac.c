@@ -54,10 +54,10 @@ struct bytes mac_kek(const struct mac *mac)
     return mac->set.kek;
 }
 
-bool mac_device_ref(const struct env *env, u64 dev_eui, struct device_ref *out)
+bool mac_device_ref(struct env *env, u64 dev_eui, struct device_ref *out)
 {
-    u32 index = map_get(&env->mac->by_eui, dev_eui);
-    if (index == MAP_NONE)
+    u32 index = registry_find(env, dev_eui);
+    if (index == MAC_NONE)
         return false;
     *out = device_ref(env, index);
     return true;

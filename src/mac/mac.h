@@ -37,9 +37,12 @@ enum err mac_mark_write(struct env *env, const char *name, i64 value);
 /* Was the program that stored the newest uplink one that knows no sums? */
 enum err mac_older_wrote(struct db *db, bool *older);
 
-/* Reads devices, sessions and gateways and rolls the counters forward. env->db must be open. */
+/* Reads where devices, sessions and gateways are found and rolls the counters forward. env->db must be open. */
 enum err mac_start(struct env *env, const struct mac_settings *settings, struct str *why);
 void     mac_stop(struct env *env);
+/* Rows that nothing has needed since the start, so that damage is told before a frame meets it: looks at up
+ * to `max`. 0: all were read. */
+size_t   mac_read_on(struct env *env, size_t max);
 
 /* PASS: `out` is the new uplink, its row is in the batch. Anything else: nothing more is to be done.
  * Views in `out` live as long as the event. */
@@ -113,7 +116,7 @@ enum err mac_subject_open(struct bytes *out, struct db *db, struct bytes kek, u6
 /* The key under which keys are wrapped; for mac_subject_open. */
 struct bytes mac_kek(const struct mac *mac);
 /* The device as stages see it; false: it is not registered any more. */
-bool mac_device_ref(const struct env *env, u64 dev_eui, struct device_ref *out);
+bool mac_device_ref(struct env *env, u64 dev_eui, struct device_ref *out);
 
 struct mac_numbers { u64 devices, sessions, gateways, windows, bytes, dirty; };
 struct mac_numbers mac_numbers(const struct mac *mac);

@@ -102,10 +102,10 @@ enum err down_insert(struct env *env, const struct device *d, enum down_kind kin
 
 enum err mac_downlink_add(struct env *env, const struct downlink_new *in, i64 *id, struct str *why)
 {
-    u32 device = map_get(&env->mac->by_eui, in->dev_eui);
+    u32 device = registry_find(env, in->dev_eui);
     *why = S("");
-    if (device == MAP_NONE || env->mac->devices[device].tenant != in->tenant)
-        return ERR_NOT_FOUND;
+    if (device == MAC_NONE || env->mac->devices[device].tenant != in->tenant)
+        return env->failed != OK ? env->failed : ERR_NOT_FOUND;
     struct device *d = &env->mac->devices[device];
     if (in->fport < 1 || in->fport > 223) {
         *why = S("fport is 1 to 223: 0 belongs to MAC commands, 224 and above are reserved");

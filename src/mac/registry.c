@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Devices and gateways: rows in the store, and the pools in memory that the way of a frame uses. */
+/*
+ * Devices and gateways: rows in the store, and the pools in memory that the way of a frame uses.
+ *
+ * A start must not wait for a million whole rows. It reads by what a device and a session are found; the
+ * rest of a row, and with it whether its sum is right, is read when the first frame, join or order needs
+ * it, and in idle moments where nothing did (docs/adr/0015). So what is used of a row was always checked.
+ */
 #include "mac/inside.h"
 
 #include <math.h>
@@ -25,56 +31,133 @@ static bool copy_wrapped(u8 out[WRAPPED], struct bytes wrapped)
 static u32 join_nonce(struct env *env, struct db_query *q)
 {
     u32 chance;
-    if (db_row_good(q, 12, 3, "join_state", 2))
-        return (u32)db_i64(q, 14);
+    if (db_row_good(q, 0, 3, "join_state", 2))
+        return (u32)db_i64(q, 2);
     env->random(env->world, (u8 *)&chance, sizeof chance);
     return (1u << 22) + (chance & ((1u << 22) - 1));
 }
 
-/* Columns: the row of device with its sum, then that of join_state */
-static enum err load_device(struct env *env, struct db_query *q, struct str *why)
+static enum err read_join_nonce(struct env *env, struct device *d)
+{
+    struct db_query *q = db_query(env->db, "SELECT tenant, dev_eui, join_nonce, sum FROM join_state WHERE tenant = $1 AND "
+                                           "dev_eui = $2");
+    db_bind_i64(q, 1, d->tenant);
+    db_bind_i64(q, 2, (i64)d->dev_eui);
+    enum err err = db_step(q);
+    if (err == OK)
+        d->join_nonce = join_nonce(env, q);
+    db_reset(q);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* Columns: DEVICE_ROW. */
+static enum row_state take_device(struct env *env, struct device *d, struct db_query *q)
+{
+    if (!device_good(q, 0))
+        return ROW_DAMAGED;
+    d->join_eui     = (u64)db_i64(q, 2);
+    d->name         = name_add(env->mac, db_str(q, 3));
+    d->has_nwk_key  = copy_wrapped(d->nwk_key, db_bytes(q, 6));
+    (void)copy_wrapped(d->app_key, db_bytes(q, 5));
+    d->latitude_e7  = degrees_to_e7(double_or_nan(q, 7));
+    d->longitude_e7 = degrees_to_e7(double_or_nan(q, 8));
+    d->simulated    = db_i64(q, 9) != 0;
+    return ROW_READ;
+}
+
+/* A key that was read at start and is not found again was never that row's: its page is damaged. */
+static void is_damaged(struct env *env, struct device *d)
+{
+    d->row = ROW_DAMAGED;
+    db_damage_note(env->db, "device", str_fmt(&env->event, "tenant %u, dev_eui %016llX", d->tenant,
+                                              (unsigned long long)d->dev_eui));
+}
+
+static enum err read_device(struct env *env, struct device *d)
+{
+    struct db_query *q = db_query(env->db, "SELECT " DEVICE_ROW("") " FROM device WHERE tenant = $1 AND dev_eui = $2");
+    enum err err = read_join_nonce(env, d);
+    if (err != OK)
+        return err;
+    db_bind_i64(q, 1, d->tenant);
+    db_bind_i64(q, 2, (i64)d->dev_eui);
+    err = db_step(q);
+    if (err == OK)
+        d->row = (u8)take_device(env, d, q);
+    db_reset(q);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    is_damaged(env, d);
+    return OK;
+}
+
+bool device_ready(struct env *env, u32 index)
+{
+    struct device *d = &env->mac->devices[index];
+    enum err err = d->row == ROW_UNREAD ? read_device(env, d) : OK;
+    if (err != OK && env->failed == OK)
+        env->failed = err;
+    return d->row == ROW_READ;
+}
+
+u32 registry_find(struct env *env, u64 dev_eui)
+{
+    u32 index = map_get(&env->mac->by_eui, dev_eui);
+    return index != MAP_NONE && device_ready(env, index) ? index : MAC_NONE;
+}
+
+/* What devices have in common mostly is their profile, and what they come in is the order of their keys. */
+struct loading { const struct profile *profile; i64 dev_eui; bool sorted; };
+
+/* Columns: tenant, dev_eui, profile. */
+static enum err load_device(struct env *env, struct db_query *q, struct loading *last, struct str *why)
 {
     struct mac *mac = env->mac;
-    if (!device_good(q, 0))
-        return OK;                             /* not served until it is registered anew; the others are */
-    const struct profile *p = profile_find(&env->profiles, db_str(q, 4));
-    if (!p) {
-        *why = str_fmt(&env->batch, "device %016llx uses the profile %.*s, which is not in data/profiles",
-                       (unsigned long long)db_i64(q, 1), STR(db_str(q, 4)));
-        return ERR_INVALID;
-    }
+    const struct profile *p = last->profile;
+    u32 index = mac->devices_n;
+    if (!p || !str_eq(p->id, db_str(q, 2)))
+        last->profile = p = profile_find(&env->profiles, db_str(q, 2));
+    last->sorted &= index == 0 || db_i64(q, 1) > last->dev_eui;
+    last->dev_eui = db_i64(q, 1);
     struct device *d = pool_at((void **)&mac->devices, &mac->devices_n, &mac->devices_room, sizeof *d);
     *d = (struct device){ .dev_eui     = (u64)db_i64(q, 1),
-                          .join_eui    = (u64)db_i64(q, 2),
                           .tenant      = (u32)db_i64(q, 0),
                           .session     = { MAC_NONE, MAC_NONE },
-                          .name        = name_add(mac, db_str(q, 3)),
-                          .latitude_e7 = degrees_to_e7(double_or_nan(q, 7)),
-                          .longitude_e7 = degrees_to_e7(double_or_nan(q, 8)),
-                          .join_nonce  = join_nonce(env, q),
-                          .profile     = (u16)p->number,
+                          .profile     = (u16)(p ? p->number : 0),
                           .battery_pct = -1,
-                          .simulated   = db_i64(q, 9) != 0,
+                          .row         = ROW_UNREAD,
                           .batch       = mac->batch };
-    d->has_nwk_key = copy_wrapped(d->nwk_key, db_bytes(q, 6));
-    (void)copy_wrapped(d->app_key, db_bytes(q, 5));
-    return OK;
+    if (p || !device_ready(env, index))
+        return env->failed;
+    *why = str_fmt(&env->batch, "device %016llx uses the profile %.*s, which is not in data/profiles",
+                   (unsigned long long)d->dev_eui, STR(db_str(q, 2)));
+    return ERR_INVALID;
+}
+
+/* One EUI twice: one of the two rows is damaged, or its whole page was doubled. The first is the one that is found.
+ * In rows of rising EUIs there is none. */
+static void find_devices(struct env *env, bool sorted)
+{
+    struct mac *mac = env->mac;
+    map_reserve(&mac->by_eui, mac->devices_n);
+    for (u32 i = 0; i < mac->devices_n; i++) {
+        if (!sorted && map_get(&mac->by_eui, mac->devices[i].dev_eui) != MAP_NONE)
+            is_damaged(env, &mac->devices[i]);
+        else
+            map_put(&mac->by_eui, mac->devices[i].dev_eui, i);
+    }
 }
 
 static enum err load_devices(struct env *env, struct str *why)
 {
-    struct db_query *q = db_query(
-        env->db, "SELECT " DEVICE_ROW("d.") ", j.tenant, j.dev_eui, j.join_nonce, j.sum "
-                 "FROM device d LEFT JOIN join_state j ON j.tenant = d.tenant AND "
-                 "j.dev_eui = d.dev_eui ORDER BY d.tenant, d.dev_eui");
+    struct db_query *q = db_query(env->db, "SELECT tenant, dev_eui, profile FROM device ORDER BY tenant, dev_eui");
+    struct loading last = { .sorted = true };
     enum err err = q ? OK : ERR_IO;
     while (err == OK && (err = db_step(q)) == OK)
-        err = load_device(env, q, why);
+        err = load_device(env, q, &last, why);
     if (q)
         db_reset(q);
-    map_reserve(&env->mac->by_eui, env->mac->devices_n);
-    for (u32 i = 0; i < env->mac->devices_n; i++)
-        map_put(&env->mac->by_eui, env->mac->devices[i].dev_eui, i);
+    find_devices(env, last.sorted);
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
@@ -129,10 +212,14 @@ enum err registry_load(struct env *env, struct str *why)
 /* ------------------------------------------------------------------ start and stop */
 
 /* A KEK that is not the one the keys were wrapped under must be noticed now, not at the first frame. */
-static bool kek_is_right(const struct mac *mac)
+static bool kek_is_right(struct env *env)
 {
+    struct mac *mac = env->mac;
     u8 raw[16];
-    bool right = mac->devices_n == 0 || unwrap_key(mac, raw, mac->devices[0].app_key);
+    u32 i = 0;
+    while (i < mac->devices_n && !device_ready(env, i) && env->failed == OK)
+        i++;
+    bool right = i == mac->devices_n || env->failed != OK || unwrap_key(mac, raw, mac->devices[i].app_key);
     lora_wipe(raw, sizeof raw);
     return right;
 }
@@ -153,7 +240,7 @@ static enum err newest_downlink(struct env *env, i64 *id)
 }
 
 /* CROSS JOIN here and in what follows: SQLite then asks tenant by tenant. Left to itself it takes the events
- * first, all there ever were. */
+ * first, all there ever were. Ids of sessions are seen while they are read (session.c). */
 static enum err last_ids(struct env *env)
 {
     i64 rolled;
@@ -163,7 +250,6 @@ static enum err last_ids(struct env *env)
         "(SELECT MAX(id) FROM uplink WHERE tenant = t.number)",
         "SELECT MAX(u.id) FROM tenant t CROSS JOIN reading u WHERE u.tenant = t.number AND u.id = "
         "(SELECT MAX(id) FROM reading WHERE tenant = t.number)",
-        "SELECT MAX(id) FROM session",
         "SELECT MAX(id) FROM refusal",
     };
     for (size_t i = 0; i < COUNT(newest) && (err == OK || err == ERR_NOT_FOUND); i++) {
@@ -238,7 +324,7 @@ enum err mac_start(struct env *env, const struct mac_settings *settings, struct 
     enum err err = forget_stale_sums(env);
     if (err == OK)
         err = registry_load(env, why);
-    if (err == OK && !kek_is_right(mac)) {
+    if (err == OK && !kek_is_right(env)) {
         *why = S("the key file does not open the keys in the store: is it the one this store was made with?");
         err  = ERR_DENIED;
     }
@@ -269,6 +355,18 @@ void mac_stop(struct env *env)
     lora_wipe(mac->kek, sizeof mac->kek);
     boot_release(mac);
     env->mac = NULL;
+}
+
+size_t mac_read_on(struct env *env, size_t max)
+{
+    struct mac *mac = env->mac;
+    size_t n = 0;
+    for (; n < max && mac->read_devices < mac->devices_n && env->failed == OK; n++)
+        (void)device_ready(env, mac->read_devices++);
+    for (; n < max && mac->read_sessions < mac->sessions_n && env->failed == OK; n++, mac->read_sessions++)
+        if (mac->sessions[mac->read_sessions].used)
+            (void)session_ready(env, mac->read_sessions);
+    return n;
 }
 
 /* ------------------------------------------------------------------ gateways */
@@ -405,7 +503,7 @@ void registry_add_gateway(struct env *env, const struct gateway_new *g)
 enum err registry_put_device(struct env *env, const struct device_new *n)
 {
     u8 app[WRAPPED], nwk[WRAPPED];
-    bool known  = map_get(&env->mac->by_eui, n->dev_eui) != MAP_NONE;
+    bool known  = registry_find(env, n->dev_eui) != MAC_NONE;
     i64 created = !known ? env_clock(env).us
                          : first_seen(env, "SELECT created_us FROM device WHERE tenant = $1 AND dev_eui = $2", n->tenant,
                                       n->dev_eui);
@@ -458,6 +556,7 @@ u32 registry_add_device(struct env *env, const struct device_new *n)
     d->profile     = (u16)n->profile->number;
     d->simulated   = n->simulated;
     d->has_nwk_key = n->has_nwk_key;
+    d->row         = ROW_READ;
     (void)wrap_key(mac, d->app_key, n->app_key);
     if (n->has_nwk_key)
         (void)wrap_key(mac, d->nwk_key, n->nwk_key);

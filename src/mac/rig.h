@@ -320,10 +320,14 @@ static inline struct str rig_refusal(struct rig *c)
     return words;
 }
 
+/* As it is when a frame has come: its row is read. */
 static inline struct session *rig_current(struct rig *c, u64 dev_eui, int which)
 {
     const struct device *d = &c->env.mac->devices[map_get(&c->env.mac->by_eui, dev_eui)];
-    return d->session[which] == MAC_NONE ? NULL : &c->env.mac->sessions[d->session[which]];
+    if (d->session[which] == MAC_NONE)
+        return NULL;
+    TRUE(session_ready(&c->env, d->session[which]));
+    return &c->env.mac->sessions[d->session[which]];
 }
 
 #endif

@@ -123,6 +123,7 @@ static void bind_wrapped(struct db_query *q, int at, const struct session *s, en
 enum err session_insert(struct env *env, const struct session *s, int state)
 {
     const struct device *d = &env->mac->devices[s->device];
+    assert(s->row == ROW_READ);
     struct db_query *q = env_query(
         env, "INSERT INTO session (tenant, dev_eui, id, state, devaddr, f_nwk_s_int_key, s_nwk_s_int_key, nwk_s_enc_key, "
              "app_s_key, down_reserved, app_down_reserved, rx1_delay_s, rx1_dr_offset, rx2_dr, rx2_hz, dwell, sum) "
@@ -245,33 +246,67 @@ enum err session_reserve(struct env *env, u32 index)
 
 /* ------------------------------------------------------------------ at start */
 
-static void read_session(struct session *s, u32 device, struct db_query *q)
+static void take_session(struct session *s, struct db_query *q)
 {
     static const int columns[SESSION_KEYS] = { 5, 6, 7, 8 };
     i64 dwell = db_i64(q, 15);
-    *s = (struct session){ .id                = db_i64(q, 2),
-                           .device            = device,
-                           .devaddr           = (u32)db_i64(q, 4),
-                           .fcnt_up           = -1,
-                           .down_next         = (u32)db_i64(q, 9),       /* jumps over all that may have been used */
-                           .down_reserved     = (u32)db_i64(q, 9),
-                           .app_down_next     = (u32)db_i64(q, 10),
-                           .app_down_reserved = (u32)db_i64(q, 10),
-                           .rx1_delay_s       = (u8)db_i64(q, 11),
-                           .rx1_dr_offset     = (u8)db_i64(q, 12),
-                           .rx2_dr            = (u8)db_i64(q, 13),
-                           .rx2_hz            = (u32)db_i64(q, 14),
-                           .dwell_up          = dwell & 1,
-                           .dwell_down        = dwell & 2,
-                           .dwell_known       = dwell & 4,
-                           .conf_down         = (u16)(dwell >> CONF_DOWN_SHIFT),
-                           .v1_1              = !db_is_null(q, 6),
-                           .used              = true };
+    s->down_next     = s->down_reserved     = (u32)db_i64(q, 9);         /* jumps over all that may have been used */
+    s->app_down_next = s->app_down_reserved = (u32)db_i64(q, 10);
+    s->rx1_delay_s   = (u8)db_i64(q, 11);
+    s->rx1_dr_offset = (u8)db_i64(q, 12);
+    s->rx2_dr        = (u8)db_i64(q, 13);
+    s->rx2_hz        = (u32)db_i64(q, 14);
+    s->dwell_up      = dwell & 1;
+    s->dwell_down    = dwell & 2;
+    s->dwell_known   = dwell & 4;
+    s->conf_down     = (u16)(dwell >> CONF_DOWN_SHIFT);
+    s->v1_1          = !db_is_null(q, 6);
     for (int i = 0; i < SESSION_KEYS; i++) {
         struct bytes wrapped = db_bytes(q, columns[i]);
         if (wrapped.n == WRAPPED)
             memcpy(s->keys[i], wrapped.p, WRAPPED);
     }
+}
+
+/* By what it was found at start is part of what its sum is over: it must be the same now. */
+static bool is_what_was_found(const struct mac *mac, u32 index, struct db_query *q)
+{
+    const struct session *s = &mac->sessions[index];
+    return (u32)db_i64(q, 4) == s->devaddr && (db_i64(q, 3) == 1) == (mac->devices[s->device].session[0] == index);
+}
+
+static enum err read_session(struct env *env, u32 index)
+{
+    struct session *s = &env->mac->sessions[index];
+    const struct device *d = &env->mac->devices[s->device];
+    struct db_query *q = db_query(env->db, "SELECT " SESSION_ROW("") " FROM session WHERE tenant = $1 AND dev_eui = $2 AND "
+                                           "id = $3");
+    db_bind_i64(q, 1, d->tenant);
+    db_bind_i64(q, 2, (i64)d->dev_eui);
+    db_bind_i64(q, 3, s->id);
+    enum err err = db_step(q);
+    if (err == OK) {
+        s->row = session_good(q, 0) && is_what_was_found(env->mac, index, q) ? ROW_READ : ROW_DAMAGED;
+        take_session(s, q);
+    }
+    db_reset(q);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    s->row = ROW_DAMAGED;
+    db_damage_note(env->db, "session", str_fmt(&env->event, "tenant %u, dev_eui %016llX, id %lld", d->tenant,
+                                               (unsigned long long)d->dev_eui, (long long)s->id));
+    return OK;
+}
+
+bool session_ready(struct env *env, u32 index)
+{
+    struct session *s = &env->mac->sessions[index];
+    if (!device_ready(env, s->device))
+        return false;
+    enum err err = s->row == ROW_UNREAD ? read_session(env, index) : OK;
+    if (err != OK && env->failed == OK)
+        env->failed = err;
+    return s->row == ROW_READ;
 }
 
 /* Rows come in the order in which the devices were read (SQLite; another database may have its own), so
@@ -391,26 +426,64 @@ static void load_waiting(struct mac *mac, struct device *d, u32 index)
         mac->sessions[newer].older = index + 1;
 }
 
+/* Two rows that say they are the current one: one of them is damaged, or its page was doubled. What is not the
+ * current one then is not what was found, and nobody uses it. */
+static void load_current(struct env *env, struct device *d, u32 index)
+{
+    u32 other = d->session[0];
+    d->session[0] = index;
+    if (other != MAC_NONE && !session_ready(env, index))
+        d->session[0] = other;
+}
+
+/* Columns: tenant, dev_eui, id, state, devaddr. */
+static enum err load_session(struct env *env, struct db_query *q, u32 *last, bool *lost)
+{
+    struct mac *mac = env->mac;
+    u32 device = device_from(mac, *last, (u64)db_i64(q, 1)), index = mac->sessions_n;
+    if (device == MAP_NONE || mac->devices[device].tenant != (u32)db_i64(q, 0)) {
+        *lost = true;                          /* this row or the device's is damaged: the device has to join again */
+        return OK;
+    }
+    struct session *s = pool_at((void **)&mac->sessions, &mac->sessions_n, &mac->sessions_room, sizeof *s);
+    *s = (struct session){ .id      = db_i64(q, 2),
+                           .device  = *last = device,
+                           .devaddr = (u32)db_i64(q, 4),
+                           .fcnt_up = -1,
+                           .used    = true,
+                           .row     = ROW_UNREAD };
+    env->last_id = MAX(env->last_id, s->id);
+    if (db_i64(q, 3) == 1)
+        load_current(env, &mac->devices[device], index);
+    else
+        load_waiting(mac, &mac->devices[device], index);
+    return env->failed;
+}
+
+/* A session of nobody: if its row is the damaged one, it has no owner whose frames would tell. */
+static enum err look_at_all(struct env *env)
+{
+    struct db_query *q = db_query(env->db, "SELECT " SESSION_ROW("") " FROM session");
+    enum err err;
+    while ((err = db_step(q)) == OK)
+        (void)session_good(q, 0);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 enum err sessions_load(struct env *env)
 {
     struct mac *mac = env->mac;
-    struct db_query *q = db_query(env->db, "SELECT " SESSION_ROW("") " FROM session");
+    bool lost = false;
+    struct db_query *q = db_query(env->db, "SELECT tenant, dev_eui, id, state, devaddr FROM session");
     enum err err;
     u32 last = 0;
-    while ((err = db_step(q)) == OK) {
-        u32 device = session_good(q, 0) ? device_from(mac, last, (u64)db_i64(q, 1)) : MAP_NONE;
-        if (device == MAP_NONE)
-            continue;                          /* damaged: the device has to join again, its keys are believed by nobody */
-        struct session *s = pool_at((void **)&mac->sessions, &mac->sessions_n, &mac->sessions_room, sizeof *s);
-        read_session(s, device, q);
-        struct device *d = &mac->devices[last = device];
-        if (db_i64(q, 3) == 1)
-            d->session[0] = (u32)(s - mac->sessions);
-        else
-            load_waiting(mac, d, (u32)(s - mac->sessions));
-    }
+    while ((err = db_step(q)) == OK && (err = load_session(env, q, &last, &lost)) == OK)
+        ;
+    db_reset(q);
+    if (err == ERR_NOT_FOUND)
+        err = lost ? look_at_all(env) : OK;
     map_reserve(&mac->by_devaddr, mac->sessions_n);
     for (u32 i = 0; i < mac->sessions_n; i++)
         map_put(&mac->by_devaddr, mac->sessions[i].devaddr, i);
-    return err == ERR_NOT_FOUND ? counters_load(env) : err;
+    return err == OK ? counters_load(env) : err;
 }

@@ -105,6 +105,11 @@ static enum drop find_session(struct env *env, struct found *hit, const struct l
     enum drop drop = DROP_UNKNOWN_DEVADDR;
     struct found one;
     for (u32 session; (session = map_next(&env->mac->by_devaddr, &walk)) != MAP_NONE;) {
+        if (!session_ready(env, session)) {            /* damaged: the device has to join again */
+            if (env->failed != OK)
+                return DROP_STORE;
+            continue;
+        }
         enum drop said = try_session(env, &one, session, f, frame);
         if (said != DROP_BAD_MIC) {
             *hit = one;
