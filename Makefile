@@ -12,11 +12,11 @@ TESTS   := $(filter %_test.c src/base/test.c,$(SRC))
 PARTS   := $(filter-out $(TESTS),$(SRC))
 MAIN    := src/main/main.c
 # The box is the second body of these.
-BODIES  := $(addprefix src/,sys/clock.c sys/file.c sys/loop.c sys/udp.c edge/http.c edge/codec_child.c edge/codec_worker.c \
+BODIES  := $(addprefix src/,sys/clock.c sys/file.c sys/loop.c sys/udp.c sys/tcp.c edge/http.c edge/codec_child.c edge/codec_worker.c \
            main/main.c main/verbs.c main/client.c main/replay.c) $(addprefix sim/,sim.c socket.c keep.c load.c watch.c)
 BOX     := $(sort $(wildcard box/*.c))
 EMBED   := $(sort $(shell find schema data portal/dist -type f ! -name '*.md' ! -name '.*' 2>/dev/null))
-PKGS    := libuv libmicrohttpd sqlite3 libpq libcrypto libseccomp
+PKGS    := libuv libmicrohttpd sqlite3 libpq libssl libcrypto libseccomp
 CFLAGS  ?= -O2 -g
 ALL     := -std=c11 -D_GNU_SOURCE -DHOTARU_VERSION='"$(VERSION)"' -Wall -Wextra -Wshadow -Wconversion -Werror \
            -Wstrict-prototypes -fno-omit-frame-pointer -Isrc -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

@@ -77,6 +77,38 @@ size_t udp_receive(struct udp *udp, struct datagram out[UDP_BATCH]);
 size_t udp_send(struct udp *udp, const struct datagram *datagrams, size_t n);
 void   udp_close(struct udp *udp);
 
+/* ------------------------------------------------------------------ streams */
+
+/*
+ * A TCP server without threads: whoever watches tcp_fd calls tcp_turn, and is called back. Nothing blocks, and
+ * what waits to leave is bounded: a reader that is slower than TCP_WAITING_MAX is told apart by tcp_send.
+ */
+struct tcp;
+struct tcp_link;
+struct tcp_calls {
+    /* Somebody connected. What comes back is `of` for the calls below; NULL: not wanted, hung up at once. */
+    void *(*opened)(void *door, struct tcp_link *link, struct address peer);
+    void (*received)(void *of, struct bytes bytes);                     /* at most TCP_READ_MAX; lives until it returns */
+    void (*closed)(void *of);                                           /* by the other side; the last call for it */
+    void *door;
+};
+#define TCP_READ_MAX    16384
+#define TCP_WAITING_MAX 131072
+#define TCP_EVENTS      64
+/* `most` connections at once; more are hung up on. NULL with words when it cannot listen there. */
+struct tcp *tcp_open(struct address at, const struct tcp_calls *calls, u32 most, struct str *why, struct arena *arena);
+int    tcp_fd(const struct tcp *tcp);
+struct address tcp_address(const struct tcp *tcp);                      /* the port chosen, when 0 was asked */
+u32    tcp_links(const struct tcp *tcp);
+/* What has happened since, at most TCP_EVENTS of it. Returns how many. */
+size_t tcp_turn(struct tcp *tcp);
+/* False: more than TCP_WAITING_MAX would wait, or it is broken; nothing of it was taken. */
+bool   tcp_send(struct tcp_link *link, struct bytes bytes);
+/* Hangs up; with tcp_end after what waits has left. No call follows, and the link must not be used again. */
+void   tcp_end(struct tcp_link *link);
+void   tcp_drop(struct tcp_link *link);
+void   tcp_close(struct tcp *tcp);                                      /* and all links, without a call */
+
 /* ------------------------------------------------------------------ the process */
 i64  sys_rss_bytes(void);
 i64  sys_cpu_us(void);                                  /* user + system, this process */
