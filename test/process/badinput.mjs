@@ -28,9 +28,9 @@ const UDP = {
     DROP_UDP_VERSION: 'version-0 version-3 version-255',
     DROP_UDP_KIND: 'kind-1 kind-3 kind-4 kind-6 kind-7 kind-255',
     DROP_UNKNOWN_GATEWAY: 'eui-unknown eui-unknown-garbage',
-    DROP_JSON: 'push-empty push-array push-cut push-binary push-two-texts push-nul-behind',
+    DROP_JSON: 'push-empty push-array push-cut push-binary push-two-texts push-nul-behind tx-ack-bad-json',
     DROP_RXPK_FIELD: 'push-rxpk-object push-rxpk-text',
-    DROP_TXACK: 'tx-ack-not-asked tx-ack-bad-json',
+    DROP_TXACK: 'tx-ack-not-asked',
 };
 /* Between two good neighbours that are kept; PASS: it is kept itself. */
 const RXPK = {
