@@ -64,7 +64,10 @@
     X(DROP_STATION_FIELD,     "station: message lacks a field or has one of the wrong kind")            \
     X(DROP_STATION_SLOW,      "station: reads slower than it is told")                                  \
     X(DROP_STATION_SILENT,    "station: said nothing for too long")                                     \
-    X(DROP_STATION_MANY,      "station: too many connections that have not said who they are")
+    X(DROP_STATION_MANY,      "station: too many connections that have not said who they are")           \
+    X(DROP_MQTT_TOPIC,        "MQTT: a topic that no gateway of ours has")                              \
+    X(DROP_MQTT_MESSAGE,      "MQTT: message cannot be read, or lacks a field")                         \
+    X(DROP_MQTT_EUI,          "MQTT: message names another gateway than its topic")
 
 enum drop {
 #define DROP_ENUM(name, words) name,

@@ -3,6 +3,7 @@
 
 #include "edge/capture.h"
 #include "edge/downs.h"
+#include "edge/heard.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
 #include "wire/semtech.h"
@@ -114,16 +115,6 @@ static enum drop drop_of(enum semtech_fault fault)
 
 /* ------------------------------------------------------------------ PUSH_DATA */
 
-static bool in_region(const struct lora_region *r, u32 hz)
-{
-    for (size_t i = 0; i < COUNT(r->sub_band) && i < r->sub_band_count; i++)
-        if (hz >= r->sub_band[i].min_hz && hz <= r->sub_band[i].max_hz)
-            return true;
-    /* National plans step out of the region's default sub-band (Japan: 920.6 to 928 MHz). */
-    u32 first = r->up[0].first_hz;
-    return hz + 10000000 > first && hz < first + 10000000 + r->up[0].step_hz * r->up[0].count;
-}
-
 static void to_frame(struct frame *f, const struct semtech_rx *rx, u64 eui, struct env *env)
 {
     *f = (struct frame){ .phy      = rx->phy,
@@ -184,7 +175,7 @@ static void take_rxpk(struct gateways *g, const struct json *rxpk, const struct 
         g->env->dropped[bad_crc ? DROP_BAD_CRC : drop_of(fault)]++;
         return;
     }
-    if (!in_region(mac_gateway_region(g->env->mac, gateway), rx.freq_hz)) {
+    if (!heard_in_region(mac_gateway_region(g->env->mac, gateway), rx.freq_hz)) {
         g->env->dropped[DROP_FREQUENCY]++;
         return;
     }
