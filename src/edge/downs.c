@@ -22,6 +22,7 @@ struct downs {
     struct env *env;
     struct road roads[ROADS];  u32 roads_n;
     struct pending *pending;  u32 pending_top;
+    struct mono due;                         /* of the first of them, or earlier */
     u16 next_token;
 };
 
@@ -29,6 +30,7 @@ struct downs *downs_make(struct env *env)
 {
     struct downs *d = boot_take(sizeof *d);
     d->env     = env;
+    d->due     = env_now(env);
     d->pending = boot_take(sizeof *d->pending * PENDING);
     env->random(env->world, (u8 *)&d->next_token, sizeof d->next_token);
     return d;
@@ -63,6 +65,13 @@ static void finish(struct downs *d, struct pending *p, enum down_state state, st
         d->pending_top--;
 }
 
+static void wait_until(struct downs *d, struct pending *p, struct mono due)
+{
+    p->due = due;
+    if (mono_before(due, d->due))
+        d->due = due;
+}
+
 /* Moves on to the next window or gateway whose time has not passed; fails when there is none. */
 static void next_try(struct downs *d, struct pending *p, struct str reason)
 {
@@ -71,7 +80,7 @@ static void next_try(struct downs *d, struct pending *p, struct str reason)
         const struct transmission *t = &p->downlink.tries[p->attempt];
         if (mono_since(t->at, now) > TOO_LATE_US) {
             p->sent = false;
-            p->due  = mono_after(t->at, -EARLY_US);
+            wait_until(d, p, mono_after(t->at, -EARLY_US));
             return;
         }
     }
@@ -93,6 +102,30 @@ void downs_void(struct downs *d, u64 gateway, struct str words)
         struct pending *p = &d->pending[i];
         if (p->used && p->downlink.tries[p->attempt].gateway == gateway)
             next_gateway(d, p, words);
+    }
+}
+
+/* The windows of that gateway go behind all others'. */
+static void put_last(struct downs *d, struct pending *p, u64 gateway)
+{
+    struct downlink *of = &p->downlink;
+    struct transmission last[TRIES_MAX];
+    u32 n = 0, at = p->attempt;
+    for (u32 i = p->attempt; i < of->tries_count; i++)
+        if (of->tries[i].gateway == gateway)
+            last[n++] = of->tries[i];
+        else
+            of->tries[at++] = of->tries[i];
+    memcpy(&of->tries[at], last, n * sizeof last[0]);
+    wait_until(d, p, mono_after(of->tries[p->attempt].at, -EARLY_US));
+}
+
+void downs_doubt(struct downs *d, u64 gateway)
+{
+    for (u32 i = 0; i < d->pending_top; i++) {
+        struct pending *p = &d->pending[i];
+        if (p->used && !p->sent && p->downlink.tries[p->attempt].gateway == gateway)
+            put_last(d, p, gateway);
     }
 }
 
@@ -151,7 +184,7 @@ static void transmit(struct downs *d, struct pending *p)
     }
     p->token = what.token;
     p->sent  = true;
-    p->due   = answer_by;
+    wait_until(d, p, answer_by);
     if (says == ROAD_DONE) {
         mac_gateway_sent(d->env, mac_gateway(d->env->mac, t->gateway), t->airtime_us);
         finish(d, p, DOWN_ACCEPTED, why);
@@ -169,10 +202,16 @@ void downs_add(struct downs *d, const struct downlink *downlink)
         return;
     }
     struct pending *p = &d->pending[at];
-    *p = (struct pending){ .used = true, .downlink = *downlink, .due = mono_after(downlink->tries[0].at, -EARLY_US) };
+    *p = (struct pending){ .used = true, .downlink = *downlink };
+    wait_until(d, p, mono_after(downlink->tries[0].at, -EARLY_US));
     memcpy(p->phy, downlink->phy.p, downlink->phy.n);
     p->downlink.phy.p = p->phy;
     d->pending_top = MAX(d->pending_top, at + 1);
+}
+
+struct mono downs_due(const struct downs *d)
+{
+    return d->due;
 }
 
 struct mono downs_tick(struct downs *d)
@@ -189,5 +228,5 @@ struct mono downs_tick(struct downs *d)
         if (p->used && mono_before(p->due, next))
             next = p->due;
     }
-    return next;
+    return d->due = next;
 }

@@ -38,11 +38,15 @@ void downs_add(struct downs *d, const struct downlink *downlink);
 /* Those whose time to leave has come, and those whose answer has not. Opens a batch when there is something to say;
  * the caller commits. Returns when to come again. */
 struct mono downs_tick(struct downs *d);
+/* When that is, or earlier; cheap. */
+struct mono downs_due(const struct downs *d);
 
 /* A gateway says what became of it. False: nobody asked that gateway under that token. */
 enum outcome { OUTCOME_TAKEN, OUTCOME_EMITTED, OUTCOME_REFUSED };
 bool downs_outcome(struct downs *d, u64 gateway, u16 token, enum outcome outcome, struct str words);
 /* All that this gateway was to send is void (its clock began anew, its connection is gone). */
 void downs_void(struct downs *d, u64 gateway, struct str words);
+/* It may be, and nobody can know: other gateways go first. */
+void downs_doubt(struct downs *d, u64 gateway);
 
 #endif

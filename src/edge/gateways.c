@@ -148,19 +148,23 @@ static i64 kept_us(const struct link *l, const struct radio *r, struct mono now)
 }
 
 /* A concentrator that restarts counts from another number: windows on its old clock mean nothing. Frames
- * may come a little late or out of order, so only a large difference is a jump. */
+ * may come a little late or out of order, so only a large difference is a jump. Where the gateway has no
+ * clock of its own it may as well be telling what it had kept, and nobody can know: then others go first,
+ * and if there are none it is asked all the same. One that did restart refuses by itself. */
 static void watch_clock(struct gateways *g, struct link *l, u64 eui, const struct radio *r)
 {
     struct mono now = env_now(g->env);
     u32 expected = l->tmst_us + (u32)mono_since(now, l->tmst_at);
     i32 off = (i32)(r->tmst_us - expected);
-    bool jumped = l->has_tmst && (off > JUMP_US || off < -JUMP_US);
+    bool jumped = l->has_tmst && (off > JUMP_US || off < -JUMP_US), sure = l->wall_us != 0 && r->gateway_us != 0;
     l->tmst_us  = r->tmst_us;
     l->wall_us  = r->gateway_us;
     l->tmst_at  = now;
     l->has_tmst = true;
-    if (jumped)                                        /* its RX2 is on the old clock too */
+    if (jumped && sure)                                /* its RX2 is on the old clock too */
         downs_void(g->downs, eui, S("the gateway's clock began anew: it has restarted"));
+    else if (jumped)
+        downs_doubt(g->downs, eui);
 }
 
 static void take_rxpk(struct gateways *g, const struct json *rxpk, const struct semtech_message *m, u32 gateway)
@@ -333,6 +337,11 @@ struct downs *gateways_downs(struct gateways *g)
 void gateways_send(struct gateways *g, const struct downlink *downlink)
 {
     downs_add(g->downs, downlink);
+}
+
+struct mono gateways_due(const struct gateways *g)
+{
+    return downs_due(g->downs);
 }
 
 struct mono gateways_tick(struct gateways *g)

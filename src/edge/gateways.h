@@ -30,5 +30,7 @@ void gateways_send(struct gateways *g, const struct downlink *downlink);
 /* Transmissions whose gateway did not answer, and those whose time to leave has come. Opens a batch
  * when there is something to say; the caller commits. Returns when to come again. */
 struct mono gateways_tick(struct gateways *g);
+/* When that is, or earlier; cheap. */
+struct mono gateways_due(const struct gateways *g);
 
 #endif

@@ -712,6 +712,76 @@ TEST(a_gateway_that_restarted_does_not_get_windows_of_its_old_clock)
     udp_close(a), udp_close(b), stop(c);
 }
 
+/* A gateway without a clock of its own tells what it had kept, or has restarted: nobody knows which. */
+TEST(a_gateway_that_may_have_restarted_is_asked_when_there_is_no_other)
+{
+    struct city *c = city_make();
+    struct udp *a = socket_at("127.0.0.1"), *b = socket_at("127.0.0.1");
+    open_path(c, a, EUI_A, 2);
+    open_path(c, b, EUI_B, 2);
+    push(c, a, EUI_A, frame_of(c, S("")));
+    turn(c);
+    struct downlink alone = downlink_of(c, 2), both = downlink_of(c, 4);
+    gateways_send(c->door, &alone);
+    gateways_send(c->door, &both);
+    pass(c, US_PER_S);
+    for (int i = 0; i < 3; i++) {                          /* from another hour, and of now, by turns */
+        struct str kept = frame_of(c, S(""));
+        ptrdiff_t at = str_find(kept, S(","));
+        push(c, a, EUI_A, str_fmt(test_arena(), "{\"tmst\":%d%.*s", 1234 + i, (int)(kept.n - (size_t)at), kept.p + at));
+        push(c, a, EUI_A, frame_of(c, S("")));
+        turn(c);
+    }
+    (void)hear(a);
+    pass(c, 3200 * US_PER_MS);
+    turn(c);
+    struct heard h = hear(a);
+    EQ(h.n, 1);
+    EQ(h.kind, 3);
+    TRUE(str_find(h.json, S("\"tmst\":7000000")) > 0);
+    struct heard other = hear(b);
+    EQ(other.n, 1);
+    TRUE(str_find(other.json, S("\"tmst\":7000002")) > 0);
+    refuse(c, b, EUI_B, other.token, "TX_FREQ");
+    pass(c, US_PER_S);
+    turn(c);
+    h = hear(b);
+    EQ(h.n, 1);
+    pass(c, 900 * US_PER_MS);
+    refuse(c, b, EUI_B, h.token, "TOO_LATE");              /* A's windows are over, too */
+    STR_EQ(state_of(c, both.id), S("failed: the gateway refused: TOO_LATE"));
+    udp_close(a), udp_close(b), stop(c);
+}
+
+TEST(when_the_next_transmission_is_due_is_known_without_looking)
+{
+    struct city *c = city_make();
+    struct udp *a = socket_at("127.0.0.1"), *b = socket_at("127.0.0.1");
+    open_path(c, a, EUI_A, 2);
+    open_path(c, b, EUI_B, 2);
+    (void)gateways_tick(c->door);
+    struct downlink d = downlink_of(c, 4);
+    struct mono sent = c->world.now;
+    gateways_send(c->door, &d);
+    EQ(mono_since(gateways_due(c->door), sent), 4200 * US_PER_MS);
+    pass(c, 4200 * US_PER_MS);
+    turn(c);
+    EQ(mono_since(gateways_due(c->door), c->world.now), US_PER_S);      /* until the gateway has answered */
+    u16 token = hear(a).token;
+    pass(c, 900 * US_PER_MS);
+    say(c, a, 2, token, TX_ACK, EUI_A, S("{\"txpk_ack\":{\"error\":\"TOO_LATE\"}}"));
+    EQ(gateways_receive(c->door), OK);
+    flow_done(&c->env);
+    EQ(mono_since(gateways_due(c->door), c->world.now), 100 * US_PER_MS);           /* RX2 */
+    pass(c, 700 * US_PER_MS);
+    turn(c);
+    say(c, a, 2, hear(a).token, TX_ACK, EUI_A, S("{\"txpk_ack\":{\"error\":\"COLLISION_PACKET\"}}"));
+    EQ(gateways_receive(c->door), OK);
+    flow_done(&c->env);
+    TRUE(!mono_before(c->world.now, gateways_due(c->door)));            /* the other gateway's, at once */
+    udp_close(a), udp_close(b), stop(c);
+}
+
 /* The device's next frame, heard `age_us` ago by a gateway whose wall clock is wrong by `wrong_us`. */
 static struct str told(struct city *c, i64 age_us, i64 wrong_us)
 {

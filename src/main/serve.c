@@ -114,7 +114,8 @@ static void commit(void *arg)
 static void schedule(struct daemon *d)
 {
     bool busy = decoder_busy(d->decoder) || d->counts.windows > 0 || d->counts.dirty > 0;
-    loop_timer_at(d->timer, mono_after(sys_now(), busy ? TURN_US : REST_US));
+    struct mono at = mono_after(sys_now(), busy ? TURN_US : REST_US), due = gateways_due(d->gateways);
+    loop_timer_at(d->timer, mono_before(due, at) ? due : at);
 }
 
 static void datagrams(void *arg)
@@ -122,6 +123,8 @@ static void datagrams(void *arg)
     struct daemon *d = arg;
     enum err err = gateways_receive(d->gateways);
     finish(d, err);
+    if (err == OK && !mono_before(sys_now(), gateways_due(d->gateways)))
+        (void)gateways_tick(d->gateways);              /* what one gateway refused leaves by the next at once */
     if (d->env.open)
         commit(d);
 }
