@@ -120,6 +120,54 @@ BOTH(what_a_failed_commit_takes_back_never_happened)
     forget(&n), stop(c);
 }
 
+/* The disk was full for a moment when the window closed: the frame is accepted, and its device waits. */
+BOTH(an_answer_whose_batch_failed_is_in_the_next)
+{
+    struct city *c = city_in(where);
+    struct node n = node_of(RIVER);
+    join(c, &n);
+    pass(c, 10 * US_PER_S);
+    for (u32 fails = 0; fails < 3; fails++) {
+        u32 tmst = (u32)c->world.now.us;
+        EQ(hear(c, say(&n, "\1\2\3", 3, true, (struct bytes){ NULL, 0 }), GATEWAY_A, 50), PASS);
+        (void)settle(c);
+        pass(c, 200 * US_PER_MS);
+        for (u32 i = 0; i < fails; i++) {
+            (void)flow_tick(&c->env);
+            struct node other = node_of(TRACKER);
+            other.dev_nonce = (u16)(10 * fails + i);
+            (void)hear(c, join_request(&other), GATEWAY_A, 50);         /* its window opens in the batch that fails */
+            c->env.failed = ERR_FULL;
+            EQ(flow_commit(&c->env), ERR_FULL);
+            flow_done(&c->env);
+            pass(c, 10 * US_PER_MS);
+        }
+        (void)flow_tick(&c->env);
+        struct downlink *d = settle(c);
+        TRUE(d != NULL);
+        if (d) {
+            EQ(d->tries[0].tmst_us, tmst + 5000000);                    /* the air that was planned for it is free again */
+            EQ(d->tries[1].tmst_us, tmst + 6000000);
+        }
+        (void)flow_tick(&c->env);
+        TRUE(settle(c) == NULL);                                        /* once */
+        pass(c, 20 * US_PER_S);
+    }
+    EQ(count(c, "SELECT COUNT(*) FROM downlink WHERE kind = 1"), 3);
+    EQ(hear(c, say(&n, "\1\2\3", 3, true, (struct bytes){ NULL, 0 }), GATEWAY_A, 50), PASS);
+    (void)settle(c);
+    for (int i = 0; i < 2; i++) {
+        pass(c, 3 * US_PER_S);
+        (void)flow_tick(&c->env);
+        c->env.failed = ERR_FULL;
+        EQ(flow_commit(&c->env), ERR_FULL);
+        flow_done(&c->env);
+    }
+    (void)flow_tick(&c->env);
+    TRUE(settle(c) == NULL);                                            /* its device does not listen any more */
+    forget(&n), stop(c);
+}
+
 BOTH(a_devnonce_is_never_forgotten)
 {
     struct city *c = city_in(where);

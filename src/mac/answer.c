@@ -85,6 +85,7 @@ static void plan(struct mac *mac, const struct transmission *t)
     u32 pause_us = mac->set.plan ? mac->set.plan->pause_ms * 1000 : 0;
     g->planned[g->planned_next].from_us  = t->at.us - (i64)pause_us;
     g->planned[g->planned_next].until_us = t->at.us + t->airtime_us + pause_us;
+    g->planned[g->planned_next].batch    = mac->batch;
     g->planned_next = (u8)((g->planned_next + 1u) % PLANNED);
 }
 

@@ -96,7 +96,7 @@ struct gateway {
     float latitude, longitude;
     const struct lora_region *region;
     struct wall last_seen;
-    struct { i64 from_us, until_us; } planned[PLANNED];   /* transmissions to come, on our monotonic clock */
+    struct { i64 from_us, until_us; u32 batch; } planned[PLANNED];   /* transmissions to come, on our monotonic clock */
     u8  planned_next;
     char address[48];
     u32 rx_ok, rx_bad, tx;                 /* since the last flush */
@@ -143,6 +143,7 @@ struct mac {
 
     struct window *windows;
     u64 window_first, window_open, window_next;  /* ring: known, still open, next to give */
+    u64 window_kept;                             /* the first that was open when the batch began */
 
     u32 dirty_n, sweep_at;                                /* devices whose rows are behind; the sweep over them */
     i64 sweep_id;                                         /* newest event when the sweep began; -1: none is under way */

@@ -97,6 +97,7 @@ void mac_keep(struct env *env)
     for (u32 i = 0; i < mac->freed_n; i++)
         *(u32 *)pool_at((void **)&mac->free_sessions, &mac->free_n, &mac->free_room, sizeof(u32)) = mac->freed_now[i];
     mac->freed_n = mac->flushing_n = 0;
+    mac->window_kept = mac->window_open;
     mac->undo    = NULL;
     mac->batch++;
 }
