@@ -145,6 +145,8 @@ void judge_begin(struct box *b);
 /* Taps. A frame of a device goes on the air; a datagram leaves a gateway; one leaves the daemon (it is not dead). */
 void judge_launched(void *box, const struct flight *f);
 void judge_up(u32 gateway, bool pull, struct bytes datagram);
+/* It has come to the living daemon's socket. */
+void judge_arrived(u32 gateway, struct bytes datagram);
 void judge_down(u32 gateway, struct bytes datagram);
 /* A gateway puts a downlink on the air. */
 void judge_emitted(u32 gateway, const struct parcel *p, struct mono at);
@@ -206,6 +208,7 @@ struct box {
     struct arena life_boot;     /* of serve(), one life */
     struct chance chance[CHANCES];
     struct mono  now, end;
+    i64    waited_us;           /* so long the daemon has waited for its disk, ever */
     i64    wall_offset_us;      /* true time = now + wall_begin; the daemon's clock is off by this much */
     struct wall  wall_begin;
     u32    life;                /* 1, 2, …; 0: none yet */

@@ -80,10 +80,11 @@ void replay_sent(struct address to, struct bytes datagram) { (void)to, (void)dat
 
 /* ------------------------------------------------------------------ network */
 
-static struct { u64 left, sent, arrived, received; u8 last[64]; size_t last_n; struct address from; } seen;
+static struct { u64 left, came, sent, arrived, received; u8 last[64]; size_t last_n; struct address from; } seen;
 static struct gateway gateways[2];
 
 void judge_up(u32 gateway, bool pull, struct bytes d)   { (void)gateway, (void)pull, (void)d, seen.left++; }
+void judge_arrived(u32 gateway, struct bytes d)         { (void)gateway, (void)d, seen.came++; }
 void judge_down(u32 gateway, struct bytes d)            { (void)gateway, (void)d, seen.sent++; }
 void sim_door_receive(struct sim *s, struct gateway *g, bool pull, struct bytes d, struct mono now)
 {
@@ -143,6 +144,7 @@ TEST(a_datagram_crosses_the_box_s_network_in_both_directions)
     pass(30000);
     EQ(seen.arrived, 1);
     EQ(seen.left, 1);
+    EQ(seen.came, 1);
     EQ(seen.sent, 1);
     udp_close(udp);
 }
@@ -162,6 +164,7 @@ TEST(a_nat_forgets_who_was_quiet_and_the_old_port_leads_nowhere)
     (void)udp_send(udp, &(struct datagram){ before, { frames, 4 } }, 1);
     pass(SECONDS(1));
     EQ(seen.arrived, 0);
+    EQ(seen.sent, 1);                                      /* the daemon has done its part */
     udp_close(udp);
 }
 

@@ -4,6 +4,7 @@
  * launched: which device, which session, which counter, what stands in it; so that nothing of what
  * the daemon says is believed. What is checked at each event:
  *
+ *     a datagram comes  it is acknowledged at once, or the disk says why not (R13, R16)
  *     PUSH_ACK leaves   every acceptable frame of that datagram stands in the store, for a reader (R1)
  *     PULL_RESP leaves  counter, reservation, rows, window, power, airtime (R4, R5; judge_down.c)
  *     an event comes    it is stored, it is the next one, an id is one frame for ever (R1, R7)
@@ -18,14 +19,15 @@
 
 #define PUSH_DATA 0
 #define PUSH_ACK  1
+#define PULL_DATA 2
 #define PULL_RESP 3
 #define TX_ACK    5
 #define HEAD      12
 #define TRACKER_PLACE 8                 /* latitude and longitude in a tracker's payload */
-#define SILENCE_US (20 * US_PER_S)      /* so long nobody waits for an acknowledgement (R13, R16) … */
-#define SOME       12                    /* … of so many datagrams: a few have reasons of their own */
+#define AT_ONCE_US (50 * US_PER_MS)     /* beside what the disk takes */
+#define BEGINS_US  (40 * US_PER_S)      /* of a life, until readers must have what is stored */
+#define RECOVERS_US (5 * US_PER_S)      /* R13: so long after there is room again */
 #define ROOM_AGAIN ((i64)256 << 20)     /* a disk that was full is called so until there is plenty */
-#define QUICK_US   (300 * US_PER_MS)
 #define LOOK_US    (250 * US_PER_MS)
 
 static struct judge *the_judge;         /* one process holds one box, and a box one judge */
@@ -203,15 +205,14 @@ struct bytes judge_frame(u32 number)
 
 /* ------------------------------------------------------------------ a gateway speaks */
 
-bool way_is_sound(u32 gateway)
+struct moment moment_now(void)
 {
-    const struct path *p = net_path(gateway);
-    return p->loss < 0.01 && p->delay_us + p->jitter_us < 300 * US_PER_MS && !mono_before(the_judge->box->now, p->cut_until);
+    const struct box *b = the_judge->box;
+    return (struct moment){ b->now, b->waited_us };
 }
 
 static void note_heard(u32 gateway, u32 said, const struct json *rxpk)
 {
-    const struct box *b = the_judge->box;
     struct listener *l = listener_of(gateway);
     u64 tmst;
     double mhz;
@@ -219,9 +220,7 @@ static void note_heard(u32 gateway, u32 said, const struct json *rxpk)
     if (!json_u64(&tmst, json_get(rxpk, S("tmst"))) || !json_double(&mhz, json_get(rxpk, S("freq"))) || datr.n < 4)
         return;
     u8 sf = datr.p[2] == '1' ? (u8)(10 + datr.p[3] - '0') : (u8)(datr.p[2] - '0');
-    u32 age_us = sim_gateway_tmst(&b->sim.gateways[gateway], b->sim.started, b->now) - (u32)tmst;
     l->heard[l->heard_n++ % HEARD] = (struct catch){ .said = said, .tmst = (u32)tmst, .hz = (u32)(mhz * 1e6 + 0.5), .sf = sf,
-                                                     .quick = age_us < QUICK_US && way_is_sound(gateway),
                                                      .listens = the_judge->said.p[said].listens };
 }
 
@@ -249,8 +248,8 @@ static bool mark_doubtful(struct listener *l, u16 token, u64 hash, bool *again)
     return doubtful;
 }
 
-/* The frames of a datagram; none of a device's: an entry all the same, for its token, and false. */
-static bool take_push(u32 gateway, struct bytes datagram)
+/* The frames of a datagram; none of a device's: an entry all the same, for its token. */
+static void take_push(u32 gateway, struct bytes datagram)
 {
     struct judge *j = the_judge;
     struct listener *l = listener_of(gateway);
@@ -259,7 +258,7 @@ static bool take_push(u32 gateway, struct bytes datagram)
     u64 hash  = hash_bytes(datagram);
     bool again = false, doubtful = mark_doubtful(l, token, hash, &again);
     if (again)
-        return false;                                      /* some networks deliver twice */
+        return;                                            /* some networks deliver twice */
     struct push *p = push_new(l, hash, token, doubtful);
     if (json_read(&doc, str_of((struct bytes){ datagram.p + HEAD, datagram.n - HEAD }), &j->scratch, JSON_LENIENT, NULL) != OK)
         die("the judge does not understand what a gateway sends");
@@ -278,17 +277,9 @@ static bool take_push(u32 gateway, struct bytes datagram)
         p->said[p->n++] = said;
         note_heard(gateway, said, rxpk);
     }
-    return p->n > 0;
 }
 
 /* ------------------------------------------------------------------ does it answer? */
-
-static void begin_waiting(void)
-{
-    struct judge *j = the_judge;
-    j->waiting = 0;
-    j->mute    = false;
-}
 
 static void watch_life(void)
 {
@@ -298,55 +289,59 @@ static void watch_life(void)
     j->life       = j->box->life;
     j->life_began = j->box->now;
     j->first_ack  = false;
-    begin_waiting();
 }
 
-static void waits(u32 gateway)
+bool is_full_since(struct mono at)
+{
+    return the_judge->full_at.us && !mono_before(the_judge->full_at, at);
+}
+
+static void watch_disk(void)
+{
+    struct judge *j = the_judge;
+    u64 refused = disk_counts().refused_full;
+    if (refused != j->refused_full || disk_used_bytes() + ROOM_AGAIN > disk_faults()->room_bytes)
+        j->full_at = j->box->now;
+    j->refused_full = refused;
+}
+
+/* It came, its daemon lives, and it was not acknowledged: the disk had no room, or has failed. */
+static void check_due(const struct due *e)
 {
     struct judge *j = the_judge;
     const struct box *b = j->box;
-    if (!b->alive || b->dead || !listener_of(gateway)->answered || !way_is_sound(gateway))
+    if (e->acked || e->life != b->life || !b->alive || b->dead || disk_counts().failed != e->failed ||
+        disk_counts().refused_full != e->refused || is_full_since(mono_after(e->came.at, -RECOVERS_US)))
         return;
-    if (j->waiting++ == 0)
-        j->waits_since = b->now;
+    bool after = j->full_at.us && mono_since(e->came.at, j->full_at) < 60 * US_PER_S;
+    box_broken(after ? "R13" : "R16", "a datagram of gateway %u is not acknowledged %lld ms after it came%s", e->gateway,
+               (long long)(mono_since(b->now, e->came.at) / 1000), after ? ", although there is room again" : "");
 }
 
-/* Nothing is asked of a disk without room, and of one that is slow a little patience. */
 static void watch_answers(void)
 {
     struct judge *j = the_judge;
     const struct box *b = j->box;
-    const struct disk_faults *f = disk_faults();
-    u64 refused = disk_counts().refused_full;
-    bool full = refused != j->refused_full || disk_used_bytes() + ROOM_AGAIN > f->room_bytes;
-    j->refused_full = refused;
-    if (full || f->sync_us > 5 * US_PER_MS || f->sync_slow > 0.01)
-        j->ill_at = b->now;
-    if (full || !b->alive || b->dead) {
-        j->was_full = j->was_full || full;
-        begin_waiting();
-        return;
+    watch_disk();
+    for (; j->due_first < j->due.n; j->due_first++) {
+        const struct due *e = &j->due.p[j->due_first];
+        if (!e->acked && mono_since(b->now, e->came.at) < AT_ONCE_US + b->waited_us - e->came.waited_us)
+            break;
+        check_due(e);
     }
-    i64 patience = SILENCE_US + 4 * f->sync_us + (f->sync_slow > 0 ? 4 * f->sync_slow_us : 0);
-    if (j->waiting < SOME || j->mute || mono_since(b->now, j->waits_since) < patience)
-        return;
-    j->mute = true;
-    box_broken(j->was_full ? "R13" : "R16", "%u datagrams in %lld ms and no acknowledgement%s", j->waiting,
-               (long long)(mono_since(b->now, j->waits_since) / 1000), j->was_full ? ", although there is room again" : "");
+    if (j->due_first == j->due.n)
+        j->due_first = j->due.n = 0;
 }
 
-/* What carries no frame asks nothing of the store: that it is acknowledged says nothing. */
-static void answered(struct listener *l, bool frames)
+static void answered(u32 gateway, u16 token, bool frames)
 {
     struct judge *j = the_judge;
-    l->answered = true;
-    if (!frames)
-        return;
-    if (!j->first_ack)
+    for (u32 i = j->due_first; i < j->due.n; i++)
+        if (j->due.p[i].gateway == gateway && j->due.p[i].token == token)
+            j->due.p[i].acked = true;
+    if (frames && !j->first_ack)                          /* what carries no frame asks nothing of the store */
         j->first_ack_us_max = MAX(j->first_ack_us_max, mono_since(j->box->now, j->life_began));
-    j->first_ack = true;
-    j->was_full  = false;
-    begin_waiting();
+    j->first_ack = j->first_ack || frames;
 }
 
 void judge_up(u32 gateway, bool pull, struct bytes datagram)
@@ -356,12 +351,72 @@ void judge_up(u32 gateway, bool pull, struct bytes datagram)
     watch_life();
     if (datagram.n < HEAD)
         return;
-    if (!pull && datagram.p[3] == PUSH_DATA) {
-        if (take_push(gateway, datagram))
-            waits(gateway);
-    }
+    if (!pull && datagram.p[3] == PUSH_DATA)
+        take_push(gateway, datagram);
     if (pull && datagram.p[3] == TX_ACK && datagram.n > HEAD)
         down_refused(gateway, get_u16be(datagram.p + 1), str_of((struct bytes){ datagram.p + HEAD, datagram.n - HEAD }));
+    j->scratch = mark;
+}
+
+/* The frames of a datagram are with the daemon: by that gateway, then. */
+static void came(u32 gateway, u32 said)
+{
+    struct judge *j = the_judge;
+    const struct box *b = j->box;
+    struct listener *l = listener_of(gateway);
+    if (j->said.p[said].came_life == 0)
+        j->said.p[said].came_life = b->life;
+    for (u32 i = 0; i < MIN(l->heard_n, (u32)HEARD); i++) {
+        struct catch *h = &l->heard[(l->heard_n - 1 - i) % HEARD];
+        if (h->said != said || h->came_life)
+            continue;
+        h->came_life = b->life;
+        h->came      = moment_now();
+        h->age_us    = (u32)(sim_gateway_tmst(&b->sim.gateways[gateway], b->sim.started, b->now) - h->tmst);
+        return;
+    }
+}
+
+static void push_came(u32 gateway, u16 token, u64 hash)
+{
+    struct judge *j = the_judge;
+    struct listener *l = listener_of(gateway);
+    struct due *e = list_add(&j->due);
+    *e = (struct due){ .came = moment_now(), .refused = disk_counts().refused_full, .failed = disk_counts().failed,
+                       .gateway = gateway, .life = j->box->life, .token = token };
+    for (u32 i = 0; i < MIN(l->push_n, (u32)PUSHES); i++) {
+        u32 at = (l->push_n - 1 - i) % PUSHES;
+        if (l->token[at] != token || l->push[at].hash != hash)
+            continue;
+        for (u32 k = 0; k < l->push[at].n; k++)
+            came(gateway, l->push[at].said[k]);
+        return;
+    }
+}
+
+static void pull_came(struct listener *l)
+{
+    const struct box *b = the_judge->box;
+    if (l->pull_life != b->life || mono_since(b->now, l->pull_at) >= PATH_US)
+        l->opened_at = b->now;
+    l->pull_at   = b->now;
+    l->pull_life = b->life;
+}
+
+void judge_arrived(u32 gateway, struct bytes datagram)
+{
+    struct judge *j = the_judge;
+    struct arena mark = j->scratch;
+    watch_life();
+    if (datagram.n < HEAD)
+        return;
+    u16 token = get_u16be(datagram.p + 1);
+    if (datagram.p[3] == PUSH_DATA)
+        push_came(gateway, token, hash_bytes(datagram));
+    if (datagram.p[3] == PULL_DATA)
+        pull_came(listener_of(gateway));
+    if (datagram.p[3] == TX_ACK && datagram.n > HEAD)
+        down_moves(gateway, token, str_of((struct bytes){ datagram.p + HEAD, datagram.n - HEAD }));
     j->scratch = mark;
 }
 
@@ -424,7 +479,7 @@ static void promised_join(struct said *s)
     box_broken("R5", "%.*s is acknowledged, and its DevNonce is not kept", STR(judge_what(s)));
 }
 
-static void promised(u32 gateway, u32 index)
+static void promised(u32 index)
 {
     struct judge *j = the_judge;
     struct said *s = &j->said.p[index];
@@ -438,7 +493,7 @@ static void promised(u32 gateway, u32 index)
     j->table.acknowledged += first && s->id != 0;
     enum lora_mtype mtype = (enum lora_mtype)(s->frame.p[0] >> 5);
     if (first && (mtype == MTYPE_JOIN_REQUEST || (mtype == MTYPE_CONFIRMED_UP && s->id)))
-        down_owed(gateway, index);
+        down_owed(index);
 }
 
 static void take_ack(u32 gateway, u16 token)
@@ -450,9 +505,9 @@ static void take_ack(u32 gateway, u16 token)
             continue;
         frames += l->push[i].n;
         for (u32 k = 0; k < l->push[i].n; k++)
-            promised(gateway, l->push[i].said[k]);
+            promised(l->push[i].said[k]);
     }
-    answered(l, frames > 0);
+    answered(gateway, token, frames > 0);
 }
 
 void judge_down(u32 gateway, struct bytes datagram)
@@ -484,7 +539,7 @@ void judge_step(void)
     j->codecs_ill = j->codecs_ill || codec_faults()->dies > 0 || codec_faults()->slow > 0 || codec_faults()->full > 0;
     if (j->whole_due && b->alive && !b->dead && mono_since(b->now, j->life_began) > US_PER_S)
         judge_whole();
-    if (b->alive && !b->dead && mono_since(b->now, j->life_began) > 2 * SILENCE_US)
+    if (b->alive && !b->dead && mono_since(b->now, j->life_began) > BEGINS_US)
         seen_overdue();
 }
 

@@ -14,7 +14,11 @@
  */
 #include "box/box.h"
 
-#define NOBODY UINT32_MAX
+#define NOBODY  UINT32_MAX
+#define PATH_US (90 * US_PER_S)         /* a gateway's path down lasts so long after a PULL_DATA */
+
+/* Why an accepted frame may stay without an answer (judge_down.c). */
+enum excuse { OWED, EXCUSE_HELD_UP, EXCUSE_FULL, EXCUSE_SESSION, EXCUSE_JOIN, EXCUSE_OLD, EXCUSE_PATH, EXCUSE_RESTART, EXCUSES };
 
 /* How far behind the newest counter of its session a frame may be and still be new (R11).
  * 0: only what is newer than the newest. */
@@ -46,6 +50,7 @@ struct said {
     struct listens listens;
     u32 device, talk, fcnt;             /* talk NOBODY: a join-request, fcnt is its DevNonce */
     u64 place;                          /* a tracker's: where it is, as it stands in the payload */
+    u32 came_life;                      /* when it first came to the daemon */
     bool acked, excused, doubled;       /* doubled: the device used this counter for two frames */
     bool answered;                      /* a downlink left for it */
 };
@@ -53,10 +58,15 @@ struct said {
 /* A row of the store, in the order of ids. */
 struct row { i64 id; u64 content; struct mono seen; u32 said; u8 readings; bool lost, mute; };
 
-struct catch {                          /* a frame as a gateway heard and told it; quick: at once, and by a sound way */
+/* A moment: of time, and of how long the daemon had waited for its disk until then. */
+struct moment { struct mono at; i64 waited_us; };
+
+struct catch {                          /* a frame as a gateway heard and told it */
     u32 said, tmst, hz;
     u8  sf;
-    bool quick;
+    u32 came_life;                      /* it came to the daemon in that life, then; 0: it did not */
+    struct moment came;
+    i64 age_us;                         /* so long after it was heard */
     struct listens listens;
 };
 struct push  { u64 hash; u32 said[FRAMES_A_PUSH]; u8 n; bool doubtful; };
@@ -67,10 +77,15 @@ struct listener {                       /* a gateway */
     struct push  push[PUSHES];
     struct asked asked[ASKS];
     u32  heard_n, push_n, asked_n;
-    bool answered;                      /* ever: the daemon knows it */
+    struct mono pull_at, opened_at;     /* its last PULL_DATA that came to the daemon, the first since its path was closed, */
+    u32  pull_life;                     /* and to which life of it */
 };
+/* A datagram that came, and is to be acknowledged. */
+struct due   { struct moment came; u64 refused, failed; u32 gateway, life; u16 token; bool acked; };
+/* A downlink that its gateway refused: the next one goes at once. */
+struct moved { u64 hash; struct moment at; };
 /* An answer that must have left by then. */
-struct owed  { u32 said, life; struct mono by; };
+struct owed  { u32 said, life; struct moment since; struct mono by; };
 struct speaker {                        /* a device */
     u32 talk, newest_stored;            /* its session now; its newest one with a row; NOBODY */
     i64 join_nonce;                     /* the highest it was given; -1 */
@@ -95,9 +110,11 @@ struct judge {
     LIST(struct listener) listeners;
     LIST(struct speaker) speakers;
     LIST(struct owed) owed;
-    u32  owed_first;                    /* those before have been looked at */
-    u32  unanswered_life, unanswered;   /* owed and not sent, in that life */
-    u64  unanswered_all;
+    LIST(struct due) due;
+    u32  owed_first, due_first;         /* those before have been looked at */
+    struct moved moved[64];
+    u32  moved_n;
+    u64  excused[EXCUSES];              /* answers that were owed and could not leave */
     struct map by_phy, by_counter, by_eui, by_devaddr, by_row_session, by_down_counter, by_down_phy, by_nonce,
                fcnts, places, degrees, trackers;
     u32 fixes;                          /* of trackers: latitude of the n-th is 2 n in `degrees`, longitude 2 n + 1 */
@@ -121,19 +138,19 @@ struct judge {
 
     /* does it answer? */
     u32  life;
-    struct mono life_began, waits_since, looked_at;
-    u32  waiting;                       /* datagrams without any acknowledgement since */
-    bool mute, was_full, first_ack;
+    struct mono life_began, looked_at;
+    bool first_ack;
     u64  refused_full;
     i64  first_ack_us_max;
-    struct mono ill_at;                 /* when the disk was last not sound */
+    struct mono full_at;                /* when the disk last had no room */
 
     /* for the record, nothing is broken by them */
     u64 overlaps, displaced, unlistened;
 };
 
 struct judge *judge_here(void);
-bool way_is_sound(u32 gateway);
+struct moment moment_now(void);
+bool is_full_since(struct mono at);                               /* was the disk full, then or later? */
 #define list_add(list) judge_grow((void **)&(list)->p, &(list)->n, &(list)->room, sizeof *(list)->p)
 void *judge_grow(void **p, u32 *n, u32 *room, size_t size);      /* room for one more, zeroed */
 struct speaker  *speaker_of(u32 device);
@@ -157,9 +174,10 @@ i64  store_join_nonce(u32 device);
 
 /* judge_down.c */
 void down_pull_resp(u32 gateway, u16 token, struct bytes json);
-void down_owed(u32 gateway, u32 said);                           /* acknowledged: a join, or a confirmed frame */
+void down_owed(u32 said);                                        /* acknowledged: a join, or a confirmed frame */
 void down_overdue(void);
-void down_refused(u32 gateway, u16 token, struct str json);
+void down_refused(u32 gateway, u16 token, struct str json);      /* its gateway says so, */
+void down_moves(u32 gateway, u16 token, struct str json);        /* and the daemon hears it */
 
 /* judge_seen.c */
 void seen_begin(void);

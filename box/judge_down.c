@@ -5,15 +5,24 @@
  *
  *     counter       one ciphertext for ever, above all of earlier lives, below the durable reservation
  *     rows          DevNonce, JoinNonce, session and downlink stand in the store already
- *     time          exactly the device's RX1 or RX2 after its uplink, on the clock of that gateway
+ *     time          exactly the device's RX1 or RX2 after its uplink, on the clock of that gateway; and it leaves
+ *                   when it should: 800 ms before, or when the gateway before it has refused
  *     radio         frequency and data rate of that window, power and airtime within the law
+ *
+ * And every accepted join and confirmed frame is answered, unless one of a few exact reasons stands against it,
+ * each of them decided from what the judge has seen (excuse_of).
  */
 #include "box/judge.h"
 
 #include "wire/json.h"
 
-#define UNANSWERED_MAX 25                /* of one life */
 #define NEAR_US     (20 * US_PER_S)      /* a gateway's clock further off has begun anew meanwhile */
+#define EARLY_US    (800 * US_PER_MS)    /* so long before its time a downlink leaves */
+#define COPIES_US   (200 * US_PER_MS)    /* so long copies of an uplink are waited for */
+#define KNOWN_US    (5 * US_PER_S)       /* so long after that they are known as copies */
+#define AGAIN_US    (1 * US_PER_S)       /* what was heard so much later is no copy: it was sent again */
+#define TURN_US     (50 * US_PER_MS)     /* the daemon's loop, under load */
+#define LAST_US     (60 * US_PER_MS)     /* what could leave no sooner than that before its time stays */
 #define LISTENS_US  (50 * US_PER_MS)
 
 struct down { struct bytes phy; u64 hash; u32 gateway, tmst, hz, airtime_us; u16 token; u8 sf; double power_dbm; bool imme; };
@@ -128,25 +137,68 @@ static void check_radio(const struct down *d, const struct catch *h, int window)
         box_broken("dwell", "the answer to %.*s takes %u us of the air, %u ms are allowed", STR(what), d->airtime_us, most_ms);
 }
 
-/* Too late at the gateway: a slow way or disk may do that; on a sound way with a quick uplink it must not be. */
-static void check_in_time(const struct down *d, const struct catch *h)
+static i64 apart_us(const struct catch *a, const struct catch *b)
+{
+    i64 apart = mono_since(mono_after(a->came.at, -a->age_us), mono_after(b->came.at, -b->age_us));
+    return apart < 0 ? -apart : apart;
+}
+
+/* When that sending first came to the daemon, by whichever gateway. */
+static struct moment first_came(const struct catch *h)
+{
+    const struct box *b = judge_here()->box;
+    struct moment first = h->came;
+    for (u32 g = 0; g < b->sim.gateways_n; g++) {
+        const struct listener *l = listener_of(g);
+        for (u32 i = 0; i < MIN(l->heard_n, (u32)HEARD); i++) {
+            const struct catch *c = &l->heard[(l->heard_n - 1 - i) % HEARD];
+            if (c->said == h->said && c->came_life == h->came_life && mono_before(c->came.at, first.at) &&
+                mono_since(h->came.at, c->came.at) < COPIES_US + KNOWN_US && apart_us(c, h) < AGAIN_US)
+                first = c->came;
+        }
+    }
+    return first;
+}
+
+/* The last gateway before it that refused this downlink. */
+static const struct moved *moved_of(const struct down *d)
+{
+    const struct judge *j = judge_here();
+    for (u32 i = 0; i < MIN(j->moved_n, (u32)COUNT(j->moved)); i++) {
+        const struct moved *m = &j->moved[(j->moved_n - 1 - i) % COUNT(j->moved)];
+        if (m->hash == d->hash)
+            return m;
+    }
+    return NULL;
+}
+
+/* It leaves when it should. What the daemon cannot know it has not to answer for: how long a datagram was under way;
+ * so it may come too late all the same, and its gateway says so. */
+static void check_in_time(const struct down *d, const struct catch *h, int window)
 {
     struct judge *j = judge_here();
     const struct box *b = j->box;
     const struct gateway *g = &b->sim.gateways[d->gateway];
-    const struct path *p = net_path(d->gateway);
-    const struct said *s = &j->said.p[h->said];
     i32 ahead = (i32)(d->tmst - sim_gateway_tmst(g, b->sim.started, b->now));
-    i64 trip  = p->delay_us + g->backhaul_us;
-    if (ahead >= trip + JIT_LEAD_US || ahead < -NEAR_US || ahead > NEAR_US)
+    i64 needs = net_path(d->gateway)->delay_us + g->backhaul_us + JIT_LEAD_US;
+    j->table.late_downlinks += ahead < needs && ahead > -NEAR_US;
+    if (h->came_life != b->life)
         return;
-    j->table.late_downlinks++;
-    /* What waited behind a slow disk is late after it is well again, too. */
-    bool sound = way_is_sound(d->gateway) && mono_since(b->now, p->cut_until) > NEAR_US &&
-                 mono_since(b->now, j->ill_at) > NEAR_US;
-    if (sound && h->quick && mono_since(b->now, j->life_began) > NEAR_US)
-        box_broken("window", "the answer to %.*s leaves %lld ms before its time, and needs %lld ms", STR(judge_what(s)),
-                   (long long)(ahead / 1000), (long long)((trip + JIT_LEAD_US) / 1000));
+    struct moment heard = first_came(h);
+    struct mono its_time = mono_after(heard.at, (h->listens.delay_s + (window == 2)) * US_PER_S);
+    struct mono due = mono_after(its_time, -EARLY_US), closed = mono_after(heard.at, COPIES_US);
+    const struct moved *m = moved_of(d);
+    i64 waited = b->waited_us - heard.waited_us;
+    if (mono_before(due, closed))
+        due = closed;
+    if (m && mono_before(due, m->at.at))
+        due = m->at.at;
+    i64 late = mono_since(b->now, due) - waited;
+    if (late > TURN_US && !is_full_since(heard.at))
+        box_broken("window", "the answer to %.*s leaves %lld ms after it could, %lld ms before its time", STR(judge_what(&j->said.p[h->said])),
+                   (long long)(late / 1000), (long long)(ahead / 1000));
+    if (mono_since(its_time, b->now) + waited < LAST_US - TURN_US)
+        box_broken("window", "the answer to %.*s leaves %lld ms before its time", STR(judge_what(&j->said.p[h->said])), (long long)(ahead / 1000));
 }
 
 /* For the record: what one gateway was asked to send at the same time. */
@@ -177,7 +229,7 @@ static const struct catch *check_window(const struct down *d, u32 device, bool j
         return NULL;
     judge_here()->said.p[h->said].answered = true;
     check_radio(d, h, window_of(h, d));
-    check_in_time(d, h);
+    check_in_time(d, h, window_of(h, d));
     return h;
 }
 
@@ -336,34 +388,75 @@ static const struct catch *caught(u32 gateway, u32 said)
     const struct listener *l = listener_of(gateway);
     for (u32 i = 0; i < MIN(l->heard_n, (u32)HEARD); i++) {
         const struct catch *h = &l->heard[(l->heard_n - 1 - i) % HEARD];
-        if (h->said == said)
+        if (h->said == said && h->came_life)
             return h;
     }
     return NULL;
 }
 
-void down_owed(u32 gateway, u32 said)
+void down_owed(u32 said)
 {
     struct judge *j = judge_here();
     const struct said *s = &j->said.p[said];
-    const struct catch *h = caught(gateway, said);
-    if (!h || !h->quick || (s->talk == NOBODY && store_has_nonce(s->device, (u16)s->fcnt) != SEEN))
-        return;
+    if (s->talk == NOBODY && (s->came_life != j->life || store_has_nonce(s->device, (u16)s->fcnt) != SEEN))
+        return;                                    /* refused; or kept by a life that died before it could answer */
     if (s->talk != NOBODY && j->talks.p[s->talk].stored_most > s->fcnt)
-        return;                                    /* a thief brought what nobody had heard: late, and never answered */
+        return;                                    /* late, and never answered (R11) */
     struct owed *o = list_add(&j->owed);
-    *o = (struct owed){ said, j->life, mono_after(j->box->now, (h->listens.delay_s + 2) * US_PER_S) };
+    *o = (struct owed){ said, j->life, moment_now(), mono_after(j->box->now, (s->listens.delay_s + 2) * US_PER_S) };
 }
 
-/* Every gateway that heard it was well and had a sound way, so whichever was chosen could be asked. */
-static bool could_be_asked(u32 said)
+/* Of joins of a device at the same time, all but one from a thief, the newest is answered. */
+static bool is_overtaken(const struct owed *o)
 {
-    const struct box *b = judge_here()->box;
-    for (u32 g = 0; g < b->sim.gateways_n; g++)
-        if (caught(g, said) && (!way_is_sound(g) || mono_since(b->now, net_path(g)->cut_until) < 2 * NEAR_US ||
-                                mono_since(b->now, b->sim.gateways[g].silent_until) < 2 * NEAR_US))
-            return false;
-    return true;
+    const struct judge *j = judge_here();
+    const struct said *s = &j->said.p[o->said];
+    for (u32 i = (u32)(o - j->owed.p) + 1; i < j->owed.n && mono_since(j->owed.p[i].since.at, o->since.at) < AGAIN_US; i++) {
+        const struct said *other = &j->said.p[j->owed.p[i].said];
+        if (other->device == s->device && other->talk == NOBODY)
+            return true;
+    }
+    return false;
+}
+
+/* Why nothing could be sent by one of the gateways that heard it. */
+static enum excuse excuse_of_gateway(u32 gateway, const struct catch *h)
+{
+    const struct judge *j = judge_here();
+    const struct box *b = j->box;
+    const struct listener *l = listener_of(gateway);
+    i32 off = (i32)(sim_gateway_tmst(&b->sim.gateways[gateway], b->sim.started, b->now) - h->tmst -
+                    (u32)(h->age_us + mono_since(b->now, h->came.at)));
+    if (h->age_us > (h->listens.delay_s + LORA_RX2_AFTER_RX1_S) * US_PER_S - LAST_US)
+        return EXCUSE_OLD;                         /* it kept the frame until the windows were over */
+    if (off > NEAR_US || off < -NEAR_US)
+        return EXCUSE_RESTART;
+    bool open = l->pull_life == j->life && mono_since(b->now, l->pull_at) < PATH_US;
+    struct mono due = mono_after(h->came.at, h->listens.delay_s * US_PER_S - EARLY_US);
+    return open && mono_before(l->opened_at, due) ? OWED : EXCUSE_PATH;
+}
+
+/* Why an answer could not leave. */
+static enum excuse excuse_of(const struct owed *o)
+{
+    const struct judge *j = judge_here();
+    const struct box *b = j->box;
+    const struct said *s = &j->said.p[o->said];
+    if (b->waited_us - o->since.waited_us > EARLY_US - LAST_US - TURN_US)
+        return EXCUSE_HELD_UP;
+    if (is_full_since(o->since.at))
+        return EXCUSE_FULL;
+    if (s->talk != NOBODY && speaker_of(s->device)->newest_stored > s->talk)
+        return EXCUSE_SESSION;                     /* a newer one has ended its own */
+    if (s->talk == NOBODY && is_overtaken(o))
+        return EXCUSE_JOIN;
+    for (u32 g = 0; g < b->sim.gateways_n; g++) {
+        const struct catch *h = caught(g, o->said);
+        enum excuse why = h ? excuse_of_gateway(g, h) : OWED;
+        if (why != OWED)
+            return why;
+    }
+    return OWED;
 }
 
 static void check_owed(const struct owed *o)
@@ -371,18 +464,12 @@ static void check_owed(const struct owed *o)
     struct judge *j = judge_here();
     const struct box *b = j->box;
     const struct said *s = &j->said.p[o->said];
-    /* Of two joins of a device at the same time, one from a thief, the newer is answered. */
-    bool another = s->talk == NOBODY && mono_since(b->now, speaker_of(s->device)->accepted_at) < NEAR_US;
-    if (s->answered || another || o->life != b->life || !b->alive || b->dead || mono_since(b->now, j->life_began) < 2 * NEAR_US ||
-        mono_since(b->now, j->ill_at) < 2 * NEAR_US || s->listens.delay_s == 0 || !could_be_asked(o->said))
+    if (s->answered || o->life != b->life || !b->alive || b->dead)
         return;
-    /* One in a thousand has a reason that is not understood yet; a daemon that does not answer does so more than once. */
-    if (j->unanswered_life != b->life)
-        j->unanswered_life = b->life, j->unanswered = 0;
-    j->unanswered_all++;
-    if (++j->unanswered < UNANSWERED_MAX)
-        return;
-    box_broken("answer", "%.*s is accepted, and nothing was sent back in its windows", STR(judge_what(s)));
+    enum excuse why = excuse_of(o);
+    j->excused[why]++;
+    if (why == OWED)
+        box_broken("answer", "%.*s is accepted, and nothing was sent back in its windows", STR(judge_what(s)));
 }
 
 void down_overdue(void)
@@ -409,14 +496,26 @@ void down_pull_resp(u32 gateway, u16 token, struct bytes json)
         take_data(&d);
 }
 
+static bool says_error(struct str json)
+{
+    return str_find(json, S("error")) >= 0 && str_find(json, S("NONE")) < 0;
+}
+
 void down_refused(u32 gateway, u16 token, struct str json)
 {
     struct listener *l = listener_of(gateway);
-    if (str_find(json, S("error")) < 0 || str_find(json, S("NONE")) >= 0)
-        return;
-    for (u32 i = 0; i < MIN(l->asked_n, (u32)ASKS); i++)
+    for (u32 i = 0; says_error(json) && i < MIN(l->asked_n, (u32)ASKS); i++)
         if (l->asked[i].token == token)
             l->asked[i].refused = true;
+}
+
+void down_moves(u32 gateway, u16 token, struct str json)
+{
+    struct judge *j = judge_here();
+    const struct listener *l = listener_of(gateway);
+    for (u32 i = 0; says_error(json) && i < MIN(l->asked_n, (u32)ASKS); i++)
+        if (l->asked[i].token == token)
+            j->moved[j->moved_n++ % COUNT(j->moved)] = (struct moved){ l->asked[i].hash, moment_now() };
 }
 
 static bool is_near(struct mono a, struct mono b)

@@ -475,10 +475,15 @@ void judge_rest(void *arg, i64 number)
     }
     read_owed();
     seen_overdue();
+    const u64 *x = j->excused;
     box_log("judge: %u frames, %u stored, %llu looks into the store, %llu blind; %llu overlaps, %llu displaced sessions, "
-            "%llu downlinks that nobody listened for, %llu answers owed and not sent, first acknowledgement at most %lld ms after a start",
+            "%llu downlinks that nobody listened for, first acknowledgement at most %lld ms after a start",
             j->said.n, j->rows.n, (unsigned long long)j->looks, (unsigned long long)j->blind, (unsigned long long)j->overlaps,
-            (unsigned long long)j->displaced, (unsigned long long)j->unlistened, (unsigned long long)j->unanswered_all,
-            (long long)(j->first_ack_us_max / 1000));
+            (unsigned long long)j->displaced, (unsigned long long)j->unlistened, (long long)(j->first_ack_us_max / 1000));
+    box_log("judge: answers that could not leave: %llu held up by the disk, %llu on a full disk, %llu of a session that had ended, "
+            "%llu overtaken joins, %llu of frames kept too long, %llu without a path, %llu after a gateway's restart",
+            (unsigned long long)x[EXCUSE_HELD_UP], (unsigned long long)x[EXCUSE_FULL], (unsigned long long)x[EXCUSE_SESSION],
+            (unsigned long long)x[EXCUSE_JOIN], (unsigned long long)x[EXCUSE_OLD], (unsigned long long)x[EXCUSE_PATH],
+            (unsigned long long)x[EXCUSE_RESTART]);
     j->scratch = mark;
 }

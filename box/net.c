@@ -3,12 +3,12 @@
  * The network between gateways and the daemon: second body of sys's datagrams and of the city's
  * sockets. A datagram in flight is an entry of the agenda:
  *
- *     gateway -> judge_up -> path: lost, twice, late -> queue of the daemon's socket -> its watch
+ *     gateway -> judge_up -> path: lost, twice, late -> judge_arrived -> queue of the daemon's socket -> its watch
  *     daemon  -> boundary -> judge_down -> path      -> sim_door_receive
  *
  * Every gateway stands behind a NAT: 10.g.g.1, a port for each of its two sockets, and another port
  * when it was quiet for so long that the NAT forgot it. What the daemon then sends to the old port
- * goes nowhere.
+ * goes nowhere; the judge sees that it left.
  *
  * A path that is cut passes nothing, in both directions. A gateway that keeps its frames sends them
  * when the way is back, ten times as fast as they came and mixed with what it hears now; bytes and
@@ -174,12 +174,12 @@ static struct address passed(u32 gateway, bool pull)
     return address_of(gateway, pull);
 }
 
-/* The mirror; false: a stranger, or a port that the NAT has forgotten. */
-static bool reached(u32 *gateway, bool *pull, struct address to)
+/* The mirror; false: a stranger. */
+static bool is_gateways(u32 *gateway, bool *pull, struct address to)
 {
     *gateway = (u32)to.ip[1] << 8 | to.ip[2];
     *pull    = to.port & 1;
-    return to.family == 4 && *gateway < net.gateways && address_eq(to, address_of(*gateway, *pull));
+    return to.family == 4 && to.ip[0] == 10 && *gateway < net.gateways;
 }
 
 /* ------------------------------------------------------------------ up */
@@ -203,6 +203,8 @@ static void arrive_up(void *arg, i64 number)
     }
     u->used_bytes += cost;
     queue_put(&u->arrived, p);
+    if (p->gateway != NO_GATEWAY)
+        judge_arrived(p->gateway, (struct bytes){ p->bytes, p->n });
     if (u->woken)
         return;
     u->woken = true;
@@ -360,13 +362,15 @@ size_t udp_send(struct udp *udp, const struct datagram *datagrams, size_t n)
         if (!box_boundary(BOUNDARY_DATAGRAM))
             continue;
         net.counts.down++;
-        if (!reached(&gateway, &pull, datagrams[i].peer)) {
-            if (replay_given())
-                replay_sent(datagrams[i].peer, datagrams[i].bytes);
-            net.counts.lost++;
+        bool known = !replay_given() && is_gateways(&gateway, &pull, datagrams[i].peer);
+        if (known)
+            judge_down(gateway, datagrams[i].bytes);
+        else if (replay_given())
+            replay_sent(datagrams[i].peer, datagrams[i].bytes);
+        if (!known || !address_eq(datagrams[i].peer, address_of(gateway, pull))) {
+            net.counts.lost++;                             /* the NAT has forgotten that port */
             continue;
         }
-        judge_down(gateway, datagrams[i].bytes);
         carry(packet_make(gateway, pull, datagrams[i].bytes), arrive_down);
     }
     return n;

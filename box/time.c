@@ -49,6 +49,7 @@ void sys_no_core_dumps(void) { }
 void box_wait(i64 us)
 {
     box_here()->now.us += us;
+    box_here()->waited_us += us;
 }
 
 /* ------------------------------------------------------------------ the agenda: a heap, earliest first */
