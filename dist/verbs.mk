@@ -38,7 +38,7 @@ loops:                           ## kills, power cuts, n-th failures, full disks
 	@dist/setup.sh test check
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru build/city
-	@KILLS=$${KILLS:-1000} CUTS=$${CUTS:-1000} CITIES=$${CITIES:-120} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} test/lanes.sh
+	@KILLS=$${KILLS:-1000} CUTS=$${CUTS:-1000} CITIES=$${CITIES:-250} FUZZ_SECONDS=$${FUZZ_SECONDS:-60} test/lanes.sh
 
 city:                            ## the simulated city: all scenes, then seeds; SCENE=x, or SEED=n [HOURS=h]: that one again, with its log
 	@dist/setup.sh run

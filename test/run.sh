@@ -44,7 +44,7 @@ suite() {
         soak)      need_modules test/process && node test/process/soak.mjs "${SOAK:-2}" ;;
         fuzz)      test/fuzz/run.sh "${FUZZ_SECONDS:-60}" ;;
         scenes)    build/city --scene test/scene/*.scene ;;
-        city)      build/city --seeds "1-${CITIES:-120}" --hours 4 ;;
+        city)      build/city --seeds "1-${CITIES:-250}" --hours 4 ;;
         same)      test/scene/same.sh ;;
         house)     step floors dist/floors.sh; step faces make -s faces; step "gcc -Werror" make -s -j2 build/hotaru build/unit ;;
         sanitized) step "clang -Werror, ASan, UBSan" make -s -j2 V=build-san CC=clang CFLAGS="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" build-san/hotaru build-san/unit build-san/replay build-san/replay-scene
