@@ -165,8 +165,8 @@ void queue_settle_ack(struct env *env, u32 session, const struct lora_frame *fra
 static enum err count_queued(struct env *env)
 {
     struct db_query *q = db_query(env->db, "SELECT dev_eui, COUNT(*) FROM downlink WHERE state = 0 GROUP BY tenant, dev_eui");
-    enum err err = q ? OK : ERR_IO;
-    while (err == OK && (err = db_step(q)) == OK) {
+    enum err err;
+    while ((err = db_step(q)) == OK) {
         u32 device = map_get(&env->mac->by_eui, (u64)db_i64(q, 0));
         if (device != MAP_NONE)
             env->mac->devices[device].queued = (u8)MIN(db_i64(q, 1), QUEUE_MAX);
