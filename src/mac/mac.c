@@ -357,5 +357,6 @@ struct mac_numbers mac_numbers(const struct mac *mac)
                 map_bytes(&mac->by_eui) + map_bytes(&mac->by_devaddr) + mac->names_room +
                 (u64)mac->late_room * sizeof(struct late);
     return (struct mac_numbers){ mac->devices_n, mac->sessions_n - mac->free_n, mac->gateways_n,
-                                 mac->window_next - mac->window_open, bytes, mac->dirty_n };
+                                 mac->window_next - mac->window_open, bytes, mac->dirty_n,
+                                 mac->dirty_n > 0 && mac->sweep_id >= 0 };
 }

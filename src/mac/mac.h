@@ -118,7 +118,7 @@ struct bytes mac_kek(const struct mac *mac);
 /* The device as stages see it; false: it is not registered any more. */
 bool mac_device_ref(struct env *env, u64 dev_eui, struct device_ref *out);
 
-struct mac_numbers { u64 devices, sessions, gateways, windows, bytes, dirty; };
+struct mac_numbers { u64 devices, sessions, gateways, windows, bytes, dirty; bool round; /* over the rows behind, under way */ };
 struct mac_numbers mac_numbers(const struct mac *mac);
 
 #endif

@@ -540,15 +540,20 @@ enum err registry_put_device(struct env *env, const struct device_new *n)
 u32 registry_add_device(struct env *env, const struct device_new *n)
 {
     struct mac *mac = env->mac;
+    enum err err = OK;
     u32 index = map_get(&mac->by_eui, n->dev_eui);
     if (index == MAP_NONE) {
         struct device *d = pool_at((void **)&mac->devices, &mac->devices_n, &mac->devices_room, sizeof *d);
         index = (u32)(d - mac->devices);
-        *d    = (struct device){ .dev_eui = n->dev_eui, .session = { MAC_NONE, MAC_NONE }, .battery_pct = -1 };
+        *d    = (struct device){ .dev_eui = n->dev_eui, .session = { MAC_NONE, MAC_NONE }, .battery_pct = -1, .row = ROW_UNREAD };
         map_put(&mac->by_eui, n->dev_eui, index);
     }
     struct device *d = &mac->devices[index];
     d->tenant      = (u32)n->tenant;
+    if (d->row != ROW_READ)                    /* it may have joined before its row was lost: JoinNonces go on */
+        err = read_join_nonce(env, d);
+    if (err != OK && env->failed == OK)
+        env->failed = err;
     d->join_eui    = n->join_eui;
     d->name        = name_keep(mac, d->name, n->name);
     d->latitude_e7  = degrees_to_e7(n->latitude);

@@ -29,7 +29,7 @@
 #define ADVICE      "The store is damaged: `hotaru fsck` says where, `hotaru backup` saves what can be read, " \
                     "`hotaru restore` puts a backup in its place"
 #define BUSY_PER_S  500                  /* datagrams a second from which on rows behind wait for a quieter moment … */
-#define BEHIND_MAX  200000               /* … but not more of them than this, so that a start stays quick … */
+#define BEHIND_MAX  100000               /* … but not more of them than this, so that a start has few events to read again … */
 #define BEHIND_US   (20 * US_PER_S)      /* … and not for longer, so that pages do not call silent who was heard */
 
 struct daemon {
@@ -48,6 +48,7 @@ struct daemon {
     struct mono folded, pinged, written, quiet, kept;
     u64 datagrams_before;
     i64 told_id;                         /* those who watch know of everything up to it */
+    bool behind;                         /* too many rows are: all of them are written, each turn some */
     bool stopping;
     int exit_code;
 };
@@ -147,16 +148,19 @@ static bool is_busy(struct daemon *d, struct mono now)
 }
 
 /* Rows behind and the log: when nobody waits, except that neither may grow without end. A checkpoint
- * writes back the pages that rows behind have touched, so it is cheap while they wait. */
+ * writes back the pages that rows behind have touched, so it is cheap while they wait. The mark that says
+ * from which event on a start must read moves with a whole round over the rows: one that was begun because
+ * too many are behind is gone to its end. */
 static void housekeeping(struct daemon *d)
 {
     struct mono now = sys_now();
-    if (mono_since(now, d->written) >= 4 * TURN_US) {
+    d->behind = d->behind ? mac_numbers(d->env.mac).round : d->counts.dirty > BEHIND_MAX;
+    if (mono_since(now, d->written) >= (d->behind ? TURN_US : 4 * TURN_US)) {
         bool busy = is_busy(d, now);
         d->written = now;
         enum err err = OK;
         bool late = mono_since(now, d->quiet) > BEHIND_US;
-        size_t rows = !busy || late || d->counts.dirty > BEHIND_MAX ? flow_idle(&d->env, BEHIND_ROWS, &err) : 0;
+        size_t rows = !busy || late || d->behind ? flow_idle(&d->env, BEHIND_ROWS, &err) : 0;
         if (rows > 0)
             api_count(&d->api);
         if (!busy || (late && rows < BEHIND_ROWS))
