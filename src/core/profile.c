@@ -43,6 +43,36 @@ static void read_field(struct profile_field *f, const struct json *v, struct are
         f->ja = f->en;
 }
 
+/* "adr": false, or what it may do; a fixed data rate leaves it nothing to decide. */
+static const char *read_radio(struct profile *p, const struct json *doc)
+{
+    const struct json *adr = json_get(doc, S("adr"));
+    p->rx1_delay_s       = int_or(json_get(doc, S("rx1_delay_s")), 5);
+    p->rx1_dr_offset     = int_or(json_get(doc, S("rx1_dr_offset")), -1);
+    p->rx2_dr            = int_or(json_get(doc, S("rx2_dr")), -1);
+    p->duty_exp          = int_or(json_get(doc, S("duty_exp")), 0);
+    p->fixed_dr          = int_or(json_get(doc, S("dr")), -1);
+    p->adr               = !json_is(adr, JSON_FALSE);
+    p->adr_dr_min        = (u8)int_or(json_get(adr, S("dr_min")), 0);
+    p->adr_dr_max        = (u8)int_or(json_get(adr, S("dr_max")), p->region->adr_dr_max);
+    p->adr_power_most    = (u8)int_or(json_get(adr, S("power_max")), p->region->tx_power_max);
+    p->adr_nb_trans_most = (u8)int_or(json_get(adr, S("nb_trans_max")), 3);
+    p->adr_margin_db     = int_or(json_get(adr, S("margin_db")), 10);
+    if (!json_i64(&p->rx2_hz, json_get(doc, S("rx2_hz"))))
+        p->rx2_hz = 0;
+    if (p->rx1_delay_s < 1 || p->rx1_delay_s > 15)
+        return "rx1_delay_s is 1 to 15";
+    if (p->rx1_dr_offset > p->region->rx1_offset_max)
+        return "rx1_dr_offset is beyond what the region knows";
+    if (p->rx2_dr >= 0 && (p->rx2_dr >= LORA_DRS || p->region->dr[p->rx2_dr].modulation == MOD_NONE))
+        return "rx2_dr is no data rate of the region";
+    if (p->fixed_dr >= 0 && (p->fixed_dr >= LORA_DRS || p->region->dr[p->fixed_dr].modulation == MOD_NONE))
+        return "dr is no data rate of the region";
+    if (p->rx2_hz != 0 && (p->rx2_hz < 100000000 || p->rx2_hz > 2500000000 || p->rx2_hz % p->region->freq_step_hz))
+        return "rx2_hz is a frequency in Hz, in the steps of the region";
+    return p->duty_exp > 15 || p->adr_margin_db > 30 ? "duty_exp is 0 to 15, adr.margin_db 0 to 30" : NULL;
+}
+
 static const char *read_profile(struct profile *p, const struct json *doc, struct arena *boot)
 {
     const struct json *name = json_get(doc, S("name")), *entity = json_get(doc, S("entity"));
@@ -57,9 +87,9 @@ static const char *read_profile(struct profile *p, const struct json *doc, struc
         .entity_type  = json_str(json_get(entity, S("type")), boot),
         .entity_id    = json_str(json_get(entity, S("id")), boot),
         .region       = lora_region_by_name(json_str(json_get(doc, S("region")), boot)),
+        .version      = LORAWAN_1_0_3,
         .lorawan_1_1  = str_starts(version, S("1.1")),
         .nonce_counts = str_starts(version, S("1.1")) || str_starts(version, S("1.0.4")),
-        .rx1_delay_s  = int_or(json_get(doc, S("rx1_delay_s")), 5),
         .interval_s   = int_or(json_get(doc, S("interval_s")), 3600),
         .codec        = json_get(doc, S("codec")),
     };
@@ -67,8 +97,11 @@ static const char *read_profile(struct profile *p, const struct json *doc, struc
         return "id, kind, name.ja and name.en are needed";
     if (!p->region)
         return "region is none of the known ones";
-    if (p->rx1_delay_s < 1 || p->rx1_delay_s > 15)
-        return "rx1_delay_s is 1 to 15";
+    if (version.n > 0 && !lora_version_read(&p->version, version))
+        return "lorawan is 1.0.0 to 1.0.4 or 1.1";
+    const char *wrong = read_radio(p, doc);
+    if (wrong)
+        return wrong;
     if ((p->entity_type.n == 0) != (p->entity_id.n == 0))
         return "entity needs both type and id";
     if (p->personal.n > 0 && p->entity_id.n > 0)

@@ -24,9 +24,17 @@ struct profile {
     struct str personal;                     /* the only app that gets the reading; empty: not personal */
     struct str entity_type, entity_id;       /* id with {dev_eui} in it; empty: no entity */
     const struct lora_region *region;
+    enum lora_version version;
     bool lorawan_1_1;
     bool nonce_counts;                       /* 1.0.4 and 1.1: DevNonce is a counter */
     int  rx1_delay_s;
+    int  rx1_dr_offset, rx2_dr;              /* -1: the region's */
+    i64  rx2_hz;                             /* 0: the region's */
+    int  duty_exp;                           /* the device may send 1/2^n of the time */
+    int  fixed_dr;                           /* -1: the device's own, or what ADR finds */
+    bool adr;                                /* for what stands still; a tracker's signal of before says nothing of now */
+    u8   adr_dr_min, adr_dr_max, adr_power_most, adr_nb_trans_most;
+    int  adr_margin_db;
     int  interval_s;                         /* expected reporting; silent after 2 intervals + 30 s */
     const struct json *codec;
     const struct profile_field *fields;

@@ -187,8 +187,11 @@ TEST(japan_switches_the_dwell_limit_off_once)
     struct downlink *d = after_window(c);
     TRUE(d && lora_frame_parse(&f, d->phy) == LORA_OK);
     if (d)
-        BYTES_EQ(f.fopts, ((struct bytes){ (const u8 *)"\x09\x03", 2 }));   /* dwell 0/0, 13 dBm */
-    EQ(hear(c, say(&n, "\4\322\132", 3, false, (struct bytes){ (const u8 *)"\x09", 1 }), GATEWAY_A, 50), PASS);
+        BYTES_EQ(f.fopts, ((struct bytes){ (const u8 *)"\x09\x03\x07\x07\x40\xbf\x8c\x50", 8 }));   /* dwell 0/0, 13 dBm; the eighth channel */
+    EQ(hear(c, say(&n, "\4\322\132", 3, false, (struct bytes){ (const u8 *)"\x09\x07\x03", 3 }), GATEWAY_A, 50), PASS);
+    d = after_window(c);
+    TRUE(d && lora_frame_parse(&f, d->phy) == LORA_OK && f.fopts.n == 0);    /* the device waits for any downlink */
+    EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
     TRUE(after_window(c) == NULL);
     crash(c);
     EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
@@ -202,7 +205,7 @@ TEST(a_device_that_never_answers_is_not_asked_for_ever)
     struct node n = node_of(RIVER);
     int asked = 0;
     join(c, &n);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 150; i++) {
         pass(c, 10 * US_PER_S);
         EQ(hear(c, LEVEL(&n), GATEWAY_A, 50), PASS);
         asked += after_window(c) != NULL;

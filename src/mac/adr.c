@@ -6,22 +6,10 @@
 /* Repetitions by what was lost (rows: below 5, 10, 30 %, above) and what is used now. */
 static const u8 repetitions[4][3] = { { 1, 1, 2 }, { 1, 2, 3 }, { 2, 3, 3 }, { 3, 3, 3 } };
 
-static i16 snr_that_decides(const struct adr_heard *heard, size_t n)
+static int lost_percent(const struct adr_heard *heard)
 {
-    i16 sorted[ADR_HISTORY];
-    for (size_t i = 0; i < n; i++) {
-        size_t at = i;
-        for (; at > 0 && sorted[at - 1] > heard[i].snr_cb; at--)
-            sorted[at] = sorted[at - 1];
-        sorted[at] = heard[i].snr_cb;
-    }
-    return n == ADR_HISTORY ? sorted[n - 1] : sorted[n / 2];
-}
-
-static int lost_percent(const struct adr_heard *heard, size_t n)
-{
-    u32 sent = heard[0].fcnt - heard[n - 1].fcnt + 1;
-    return (int)(((i64)sent - (i64)n) * 100 / sent);
+    i64 sent = (i64)heard->last_fcnt - heard->first_fcnt + 1;
+    return (int)((sent - heard->n) * 100 / sent);
 }
 
 static u8 nb_trans(const struct adr_policy *policy, u8 now, int lost)
@@ -41,9 +29,9 @@ static int next_dr(const struct lora_region *region, const struct adr_policy *po
     return -1;
 }
 
-static void spend(const struct lora_region *region, const struct adr_policy *policy, struct adr_state *to, int steps)
+static void spend(const struct lora_region *region, const struct adr_policy *policy, struct adr_state *to, int steps, bool full)
 {
-    int power_most = MIN(policy->power_most, region->tx_power_max);
+    int power_most = full ? MIN(policy->power_most, region->tx_power_max) : 0;
     for (; steps > 0; steps--) {
         int dr = next_dr(region, policy, to->dr);
         if (dr >= 0)
@@ -55,13 +43,13 @@ static void spend(const struct lora_region *region, const struct adr_policy *pol
         to->tx_power--;
 }
 
-static struct str in_words(const struct adr_state *now, const struct adr_state *to, size_t n, int snr, int needs, int margin,
+static struct str in_words(const struct adr_state *now, const struct adr_state *to, int n, int snr, int needs, int margin,
                            int steps, int lost, struct arena *arena)
 {
     struct text t = text_make(arena, 1024);
-    text_fmt(&t, "%zu uplinks at DR%u, %s SNR %.1f dB; it needs %.1f, %.1f are kept in hand: %+d steps of 3 dB", n, now->dr,
-             n == ADR_HISTORY ? "best" : "median", snr / 10.0, needs / 10.0, margin / 10.0, steps);
-    if (n == ADR_HISTORY)
+    text_fmt(&t, "%d uplinks at DR%u, %s SNR %.1f dB; it needs %.1f, %.1f are kept in hand: %+d steps of 3 dB", n, now->dr,
+             n >= ADR_HISTORY ? "best" : "mean", snr / 10.0, needs / 10.0, margin / 10.0, steps);
+    if (n >= ADR_HISTORY)
         text_fmt(&t, "; %d %% lost", lost);
     if (to->dr != now->dr)
         text_fmt(&t, "; DR%u -> DR%u", now->dr, to->dr);
@@ -75,20 +63,20 @@ static struct str in_words(const struct adr_state *now, const struct adr_state *
 }
 
 struct adr_says adr_decide(const struct lora_region *region, const struct adr_policy *policy, struct adr_state now,
-                           const struct adr_heard *heard, size_t n, struct arena *arena)
+                           const struct adr_heard *heard, struct arena *arena)
 {
     struct adr_says says = { .to = now };
-    n = MIN(n, ADR_HISTORY);
-    if (n < ADR_LEAST || now.dr >= LORA_DRS || region->dr[now.dr].modulation != MOD_LORA)
+    bool full = heard->n >= ADR_HISTORY;
+    if (heard->n < ADR_LEAST || now.dr >= LORA_DRS || region->dr[now.dr].modulation != MOD_LORA)
         return says;
-    int needs = lora_required_snr_cb(region->dr[now.dr].sf), snr = snr_that_decides(heard, n);
+    int needs = lora_required_snr_cb(region->dr[now.dr].sf), snr = full ? heard->best_cb : heard->sum_cb / heard->n;
     int spare = snr - needs - policy->margin_cb;
     int steps = spare >= 0 ? spare / STEP_CB : -((-spare + STEP_CB - 1) / STEP_CB);
-    int lost = lost_percent(heard, n);
-    spend(region, policy, &says.to, steps);
-    if (n == ADR_HISTORY)
+    int lost  = lost_percent(heard);
+    spend(region, policy, &says.to, steps, full);
+    if (full)
         says.to.nb_trans = nb_trans(policy, now.nb_trans, lost);
     says.changes = memcmp(&says.to, &now, sizeof now) != 0;
-    says.words   = in_words(&now, &says.to, n, snr, needs, policy->margin_cb, steps, lost, arena);
+    says.words   = in_words(&now, &says.to, heard->n, snr, needs, policy->margin_cb, steps, lost, arena);
     return says;
 }

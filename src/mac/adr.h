@@ -8,7 +8,7 @@
  *
  * What is spare of the signal after what its data rate needs and a margin buys steps of 3 dB: first a
  * faster data rate, then less power. A data rate is never lowered: the device does that itself when it is
- * not heard (ADRACKReq). With less than a full history the median decides instead of the best signal, so
+ * not heard (ADRACKReq). With less than a full history the mean decides instead of the best signal, and power stays, so
  * that a device at DR0 does not stay there for days. What is lost buys repetitions.
  */
 #include "lora/lora.h"
@@ -16,7 +16,8 @@
 #define ADR_HISTORY 20                /* uplinks that are looked at */
 #define ADR_LEAST   4                 /* fewer say nothing */
 
-struct adr_heard { u32 fcnt; i16 snr_cb; };              /* the best copy of an uplink; newest first, counters fall */
+/* What uplinks of one data rate and power showed; of each the best copy. */
+struct adr_heard { u32 first_fcnt, last_fcnt; i32 sum_cb; i16 best_cb; u8 n, dr; };
 
 struct adr_policy {
     u8  dr_min, dr_max;               /* what the profile and the region allow */
@@ -28,9 +29,9 @@ struct adr_state { u8 dr, tx_power, nb_trans; };         /* of the device, as it
 
 struct adr_says { struct adr_state to; bool changes; struct str words; };
 
-/* All of `heard` were sent with the data rate and power of `now`. `words` in the arena: the inputs and what
- * follows of them. A margin of a region whose data rate is not LoRa changes nothing. */
+/* `words` in the arena: the inputs and what follows of them; empty when too little was heard, or when the data rate
+ * is not LoRa. */
 struct adr_says adr_decide(const struct lora_region *region, const struct adr_policy *policy, struct adr_state now,
-                           const struct adr_heard *heard, size_t n, struct arena *arena);
+                           const struct adr_heard *heard, struct arena *arena);
 
 #endif

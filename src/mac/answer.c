@@ -131,7 +131,7 @@ static void send(struct env *env, const struct window *w, struct downlink *d, st
 /* ------------------------------------------------------------------ join-accept */
 
 /* The plan's channels after the region's own, as CFList type 0 (RP002, 2.8). */
-static bool fill_cflist(const struct mac *mac, const struct lora_region *region, u8 out[LORA_CFLIST_SIZE])
+bool accept_cflist(const struct mac *mac, const struct lora_region *region, u8 out[LORA_CFLIST_SIZE])
 {
     const struct lora_plan *plan = mac->set.plan;
     struct lora_cflist list = { .type = 0 };
@@ -161,7 +161,7 @@ static bool seal_accept(struct env *env, struct buf *out, const struct window *w
     u8 root[16], js_int[16];
     if (!unwrap_key(mac, root, s->v1_1 ? d->nwk_key : d->app_key))
         return false;
-    a.has_cflist = fill_cflist(mac, region, a.cflist);
+    a.has_cflist = accept_cflist(mac, region, a.cflist);
     lora_key_set(&mic_key, root);
     if (s->v1_1) {
         lora_derive_js_int(js_int, &mic_key, d->dev_eui);
@@ -221,17 +221,9 @@ static void owe_link_check(struct buf *out, const struct window *w)
     (void)lora_link_check_ans_build(out, &(struct lora_link_check_ans){ (u32)MIN(MAX(margin, 0), 254), w->heard });
 }
 
-/* A generic AS923 device boots with its uplink dwell on and may not use DR0 and DR1 until told. */
-static bool owes_tx_param(const struct mac *mac, const struct session *s, const struct lora_region *region)
-{
-    return region->has_tx_param_setup && !s->dwell_known && s->dwell_asked < DWELL_ASKED_MAX && mac->set.plan &&
-           mac->set.plan->region == region;
-}
-
 static struct bytes owed_commands(struct env *env, u8 room[LORA_FOPTS_MAX], const struct window *w,
                                   const struct lora_region *region)
 {
-    const struct lora_plan *plan = env->mac->set.plan;
     struct buf out = buf_of(room, LORA_FOPTS_MAX);
     if (w->rekey)                                  /* 1.1, 5.10: a device says RekeyInd until it hears this */
         (void)lora_rekey_conf_build(&out, &(struct lora_rekey_conf){ .minor = 1 });
@@ -239,13 +231,8 @@ static struct bytes owed_commands(struct env *env, u8 room[LORA_FOPTS_MAX], cons
         owe_link_check(&out, w);
     if (w->device_time)
         owe_device_time(env, &out, w);
-    if (owes_tx_param(env->mac, &env->mac->sessions[w->session], region)) {
-        env->mac->sessions[w->session].dwell_asked++;
-        (void)lora_tx_param_setup_req_build(
-            &out, &(struct lora_tx_param_setup_req){ .max_eirp_index       = lora_eirp_index(plan->eirp_dbm_max),
-                                                     .uplink_dwell_400ms   = plan->dwell_up,
-                                                     .downlink_dwell_400ms = plan->dwell_down });
-    }
+    if (w->kind == WINDOW_UPLINK)
+        talk_ask(env, &out, w, uplink_dr(region, &w->copy[0]));
     return buf_bytes(&out);
 }
 
@@ -405,7 +392,7 @@ static void answer_data(struct env *env, struct window *w)
     u32 fcnt;
     a.commands = owed_commands(env, commands, w, a.ws.region);
     a.has_item = next_item(env, &a.item, w->device);
-    if (!w->confirmed && !w->adr_ack_req && !a.has_item && a.commands.n == 0)
+    if (!w->confirmed && !w->adr_ack_req && !w->owed && !a.has_item && a.commands.n == 0)
         return;
     weigh(env, &a, w);
     size_t bytes = a.bytes + LORA_FHDR_MIN + LORA_MIC_SIZE + 1 + a.has_item;

@@ -2,7 +2,9 @@
 #ifndef HOTARU_MAC_INSIDE_H
 #define HOTARU_MAC_INSIDE_H
 
+#include "mac/adr.h"
 #include "mac/mac.h"
+#include "mac/params.h"
 
 #include <math.h>
 
@@ -10,7 +12,6 @@
 #define JOIN_NONCE_MAX 0xFFFFFF       /* 24 bits; after the last one a device has joined for the last time */
 #define DOWN_SPENT (UINT32_MAX - 2 * DOWN_AHEAD + 1)   /* from here on nothing is sent: the device has to join again */
 #define DOWN_AHEAD 32                 /* downlink counters reserved in one row */
-#define DWELL_ASKED_MAX 8             /* a device that never answers TxParamSetupReq is left as it booted */
 #define WAITING_MAX 4                 /* sessions of one device that wait for their first uplink */
 #define QUEUE_MAX 64                  /* downlinks waiting for one device */
 #define DOWN_LIFE_US (30 * 86400 * US_PER_S)          /* and so long at most, unless they never expire */
@@ -49,7 +50,7 @@ struct device {
     u32 batch;                        /* the batch that touched it last: it has an undo copy */
     u16 profile;
     u8  queued;                       /* application downlinks that wait */
-    u8  refusal_slot;
+    u8  refusal_slot, log_slot;
     i8  battery_pct;                  /* -1: not known */
     bool simulated, dirty, has_nwk_key;
     bool state_known;                 /* at start: its row behind is there and whole */
@@ -71,8 +72,9 @@ struct session {
     bool dwell_up, dwell_down;        /* what the device is known to do */
     bool dwell_known;                 /* TxParamSetupAns came */
     bool v1_1, used;
-    u8  dwell_asked;                  /* TxParamSetupReq sent without an answer: not for ever */
+    u8  settled;                      /* with what of `wanted` its talk has ended; 0: it goes on */
     u8  row;                          /* enum row_state; unread: keys, counters down and receive windows are not known yet */
+    struct adr_heard adr;
     u32 late;                         /* place of its window in mac->late, when that is still its own */
     i64 awaits;                       /* downlink row whose ACK is awaited, or 0 */
     u8  keys[SESSION_KEYS][WRAPPED];
@@ -85,7 +87,7 @@ struct window {
     struct mono close_at;
     u32 device, session, mic, fcnt, batch;
     u8  kind, copies, heard;          /* heard: copies that came, also beyond COPIES_MAX */
-    bool open, confirmed, link_check, device_time, adr_ack_req, rekey;
+    bool open, confirmed, link_check, device_time, adr, adr_ack_req, rekey, owed;
     u16 dev_nonce;
     struct radio copy[COPIES_MAX];
 };
@@ -103,6 +105,9 @@ struct gateway {
     u64 rx_air_us, tx_air_us;
     bool dirty, simulated;
 };
+
+/* What a profile wants of its devices' radios. `mark` is never 0 and differs, mostly, when that does. */
+struct wanted { struct params params; u8 mark; };
 
 struct stranger { u64 eui; struct wall last_seen; u32 datagrams; char address[48]; bool dirty; };
 
@@ -151,6 +156,7 @@ struct mac {
     i64 rolled;                                           /* the mark as it stands in the store */
     struct stranger strangers[100]; u32 strangers_n;
 
+    struct wanted *wanted;                                /* by profile */
     struct late *late; u32 late_n, late_room, late_next;  /* windows of sessions that had late frames */
     struct cached_key *keys; u32 generation;
     u32 batch;
@@ -203,6 +209,17 @@ void  windows_drop_batch(struct env *env);
 /* answer.c */
 void  answer_window(struct env *env, struct window *w);
 int   uplink_dr(const struct lora_region *region, const struct radio *radio);
+
+bool  accept_cflist(const struct mac *mac, const struct lora_region *region, u8 out[LORA_CFLIST_SIZE]);
+
+/* talk.c */
+void talk_start(struct env *env);
+u8   talk_mark(const struct env *env, u32 device);
+/* An uplink and the commands in it. True: the device waits for any downlink. */
+bool talk_hear(struct env *env, u32 session, int up_dr, bool adr, struct bytes commands);
+/* What is to be asked beside an answer; at the end of a window. */
+void talk_ask(struct env *env, struct buf *out, const struct window *w, int up_dr);
+void talk_log(struct env *env, u32 device, struct str words);
 
 /* queue.c */
 enum err queue_load(struct env *env);

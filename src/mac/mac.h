@@ -12,6 +12,8 @@
  *   join.c      OTAA: DevNonces never forgotten, the old session kept until the first new uplink
  *   window.c    copies of one frame: published on the first, completed until the window closes
  *   answer.c    what goes back when it closes: RX1/RX2, gateway choice, counters reserved ahead
+ *   talk.c      what a device's radio is asked to do; params.c, settle.c, adr.c: the rules of it
+ *   calendar.c  the air of a gateway; lint.c: keys that are none
  *   queue.c     application downlinks and what became of them
  *   refuse.c    the last refusals of a device, in words
  *   restore.c   what a store from a backup must forget

@@ -86,6 +86,9 @@ struct params_heard {
 /* An uplink of the device and the commands in it (none: empty). */
 struct params_heard params_hear(struct params_state *s, const struct params_terms *terms, struct bytes commands);
 
+/* Is an uplink's command an answer to one of these? */
+bool params_is_answer(u8 cid);
+
 /* As it stands in the store. False: damaged, or of a version that is not known. */
 void params_write(struct buf *out, const struct params_state *s);
 bool params_read(struct params_state *out, struct bytes stored);

@@ -320,6 +320,7 @@ enum err mac_start(struct env *env, const struct mac_settings *settings, struct 
     mac->batch      = 1;
     mac->sweep_id   = -1;
     (void)name_add(mac, S(""));
+    talk_start(env);
     *why = S("the store cannot be read");
     enum err err = forget_stale_sums(env);
     if (err == OK)
@@ -349,7 +350,7 @@ void mac_stop(struct env *env)
         boot_release(maps[i]->values);
     }
     void *pools[] = { mac->devices, mac->sessions, mac->free_sessions, mac->freed_now, mac->gateways,
-                      mac->names,   mac->windows,  mac->keys,          mac->late };
+                      mac->names,   mac->windows,  mac->keys,          mac->late, mac->wanted };
     for (size_t i = 0; i < COUNT(pools); i++)
         boot_release(pools[i]);
     lora_wipe(mac->kek, sizeof mac->kek);
@@ -596,6 +597,7 @@ enum err mac_bench_device(struct env *env, u64 dev_eui, u32 devaddr, const u8 nw
     s->rx2_dr        = profile->region->rx2_dr;
     s->rx2_hz        = profile->region->rx2_hz;
     s->dwell_known   = true;
+    s->settled       = talk_mark(env, device);
     if (!wrap_key(env->mac, s->keys[KEY_F_NWK_S_INT], nwk_s_key) || !wrap_key(env->mac, s->keys[KEY_APP_S], app_s_key))
         return ERR_INVALID;
     map_put(&env->mac->by_devaddr, devaddr, index);

@@ -228,6 +228,15 @@ static inline void rig_join(struct rig *c, struct node *n)
     rig_pass(c, 10 * US_PER_S);
 }
 
+/* All of its sessions do what is wanted of their radio: nothing is asked of it. */
+static inline void rig_settle(struct rig *c, const struct node *n)
+{
+    u32 device = map_get(&c->env.mac->by_eui, n->dev_eui);
+    for (u32 i = 0; i < c->env.mac->sessions_n; i++)
+        if (c->env.mac->sessions[i].device == device)
+            c->env.mac->sessions[i].settled = talk_mark(&c->env, device);
+}
+
 static inline struct lora_session rig_session(const struct node *n)
 {
     const struct lora_key *f = &n->keys[KEY_F_NWK_S_INT];

@@ -107,8 +107,9 @@ u32 devaddr_new(struct env *env)
     }
 }
 
-/* The counter that an acknowledgement of 1.1 has in its MIC stands above the bits of the dwell: a program
- * that does not know it goes on using the store. */
+/* What the talk about its radio ended with, and the counter that an acknowledgement of 1.1 has in its MIC, stand above
+ * the bits of the dwell: a program that does not know them goes on using the store. */
+#define SETTLED_SHIFT   3
 #define CONF_DOWN_SHIFT 16
 
 static void bind_wrapped(struct db_query *q, int at, const struct session *s, enum which_key which)
@@ -152,6 +153,7 @@ enum err session_insert(struct env *env, const struct session *s, int state)
     db_bind_i64(q, 14, s->rx2_dr);
     db_bind_i64(q, 15, s->rx2_hz);
     db_bind_i64(q, 16, (s->dwell_up ? 1 : 0) | (s->dwell_down ? 2 : 0) | (s->dwell_known ? 4 : 0) |
+                           (i64)s->settled << SETTLED_SHIFT |
                            (i64)s->conf_down << CONF_DOWN_SHIFT);
     db_bind_sum(q, 17, "session");
     return env_run(env, q);
@@ -259,6 +261,7 @@ static void take_session(struct session *s, struct db_query *q)
     s->dwell_up      = dwell & 1;
     s->dwell_down    = dwell & 2;
     s->dwell_known   = dwell & 4;
+    s->settled       = (u8)(dwell >> SETTLED_SHIFT);
     s->conf_down     = (u16)(dwell >> CONF_DOWN_SHIFT);
     s->v1_1          = !db_is_null(q, 6);
     for (int i = 0; i < SESSION_KEYS; i++) {

@@ -422,6 +422,11 @@ static int ask_of(u8 cid)
     return -1;
 }
 
+bool params_is_answer(u8 cid)
+{
+    return ask_of(cid) >= 0;
+}
+
 /* One request may have several answers in one uplink (LinkADRAns, NewChannelAns): all are of it. */
 static void hear_answer(struct talking *t, struct params_heard *heard, int ask, const struct lora_command *c)
 {

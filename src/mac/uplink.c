@@ -218,28 +218,24 @@ static enum drop insert_uplink(struct env *env, const struct uplink *u, const st
 }
 
 /* What the device says and asks in MAC commands. Unknown ones end the list: their length is not known. */
-static void hear_commands(struct env *env, struct window *w, u32 device, u32 session, struct bytes commands)
+static void hear_commands(struct env *env, struct window *w, u32 device, u32 session, struct bytes commands, int up_dr, bool adr)
 {
+    bool owed = talk_hear(env, session, up_dr, adr, commands);
+    if (w)
+        w->owed = owed;
     struct cur c = cur_of(commands);
     struct lora_command command;
     while (lora_command_next(&command, &c, LORA_UP)) {
-        struct session *s = &env->mac->sessions[session];
         struct lora_dev_status_ans status;
         if (command.kind->cid == CID_LINK_CHECK && w)
             w->link_check = true;
         else if (command.kind->cid == CID_DEVICE_TIME && w)
             w->device_time = true;
         else if (command.kind->cid == CID_REKEY && w)
-            w->rekey = s->v1_1;
+            w->rekey = env->mac->sessions[session].v1_1;
         else if (lora_dev_status_ans_parse(&status, &command) && status.battery <= 254) {
             touch_device(env, device);
             env->mac->devices[device].battery_pct = (i8)(status.battery * 100 / 254);
-        } else if (command.kind->cid == CID_TX_PARAM_SETUP && !s->dwell_known && env->mac->set.plan) {
-            touch_session(env, session);
-            s->dwell_known   = true;
-            s->dwell_up      = env->mac->set.plan->dwell_up;
-            s->dwell_down    = env->mac->set.plan->dwell_down;
-            (void)session_save(env, session);
         }
     }
 }
@@ -273,6 +269,7 @@ static struct window *open_window(struct env *env, const struct found *hit, cons
     w->session     = hit->session;
     w->fcnt        = hit->fcnt;
     w->confirmed   = lora_mtype_is_confirmed(f->mtype);
+    w->adr         = f->fctrl & FCTRL_ADR;
     w->adr_ack_req = f->fctrl & FCTRL_ADR_ACK_REQ;
     return w;
 }
@@ -313,7 +310,8 @@ static enum drop accept(struct env *env, struct uplink *out, const struct found 
     if (late)
         return PASS;
     queue_settle_ack(env, hit->session, f);
-    hear_commands(env, w, device, hit->session, f->fport == FPORT_MAC ? open.payload : open.fopts);
+    hear_commands(env, w, device, hit->session, f->fport == FPORT_MAC ? open.payload : open.fopts,
+                  uplink_dr(out->device.profile->region, &frame->radio), f->fctrl & FCTRL_ADR);
     return PASS;
 }
 

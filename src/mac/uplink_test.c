@@ -186,9 +186,9 @@ TEST(what_a_device_asks_in_commands_is_answered_in_its_window)
     struct rig *c = rig_make();
     struct node n = rig_node(RIVER);
     rig_join(c, &n);
-    STR_EQ(answer_to(c, &n, asking(&n, 0, S("")), NOW), S("0903"));                       /* ours: TxParamSetupReq, */
-    STR_EQ(answer_to(c, &n, asking(&n, 1, S("\x09")), NOW), S("none"));                    /* answered, */
-    STR_EQ(answer_to(c, &n, asking(&n, 2, S("\x09")), NOW), S("none"));                    /* and answered again: sticky */
+    STR_EQ(answer_to(c, &n, asking(&n, 0, S("")), NOW), S("0903070740bf8c50"));           /* ours: TxParamSetupReq, NewChannelReq, */
+    STR_EQ(answer_to(c, &n, asking(&n, 1, S("\x09\x07\x03")), NOW), S(""));               /* answered; the first waits for any downlink, */
+    STR_EQ(answer_to(c, &n, asking(&n, 2, S("\x09")), NOW), S(""));                        /* and is said again: sticky */
     /* LinkCheckAns: SNR 5 dB is 20 dB above what SF10 needs, one gateway. */
     STR_EQ(answer_to(c, &n, asking(&n, 3, S("\x02")), NOW), S("021401"));
     STR_EQ(answer_to(c, &n, asking(&n, 4, S("\x02")), (struct by){ .snr_cb = -300 }), S("020001"));
@@ -211,7 +211,8 @@ TEST(device_time_is_the_gateways_where_it_can_be_and_ours_where_not)
     struct rig *c = rig_make();
     struct node n = rig_node(RIVER);
     rig_join(c, &n);
-    (void)answer_to(c, &n, asking(&n, 0, S("\x09")), NOW);
+    rig_settle(c, &n);
+    (void)answer_to(c, &n, asking(&n, 0, S("")), NOW);
     struct { i64 off_us; bool has; } facts[] = { { 0, false }, { 1500000, true }, { -1500000, true }, { 11 * US_PER_S, true },
                                                  { -11 * US_PER_S, true } };
     for (u32 i = 0; i < COUNT(facts); i++) {
@@ -244,8 +245,11 @@ TEST(without_a_plan_no_dwell_is_asked_or_learnt)
     struct rig *c = rig_make();
     struct node n = rig_node(RIVER);
     c->env.mac->set.plan = NULL;
+    boot_release(c->env.mac->wanted);
+    talk_start(&c->env);
     rig_join(c, &n);
-    STR_EQ(answer_to(c, &n, asking(&n, 0, S("\x09")), NOW), S("none"));
+    STR_EQ(answer_to(c, &n, asking(&n, 0, S("")), NOW), S("none"));
+    STR_EQ(answer_to(c, &n, asking(&n, 1, S("\x09")), NOW), S(""));
     TRUE(!rig_current(c, RIVER, 0)->dwell_known);
     rig_forget(&n), rig_stop(c);
 }
