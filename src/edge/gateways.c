@@ -148,15 +148,17 @@ static i64 kept_us(const struct link *l, const struct radio *r, struct mono now)
 }
 
 /* A concentrator that restarts counts from another number: windows on its old clock mean nothing. Frames
- * may come a little late or out of order, so only a large difference is a jump. Where the gateway has no
- * clock of its own it may as well be telling what it had kept, and nobody can know: then others go first,
- * and if there are none it is asked all the same. One that did restart refuses by itself. */
+ * may come a little late or out of order, so only a large difference is a jump. Unless the gateway has a clock
+ * of its own, and that says that the frame is of now, it may as well be telling what it had kept: then others
+ * go first, and if there are none it is asked all the same. One that did restart refuses by itself. */
 static void watch_clock(struct gateways *g, struct link *l, u64 eui, const struct radio *r)
 {
     struct mono now = env_now(g->env);
     u32 expected = l->tmst_us + (u32)mono_since(now, l->tmst_at);
     i32 off = (i32)(r->tmst_us - expected);
-    bool jumped = l->has_tmst && (off > JUMP_US || off < -JUMP_US), sure = l->wall_us != 0 && r->gateway_us != 0;
+    i64 by_wall = mono_since(now, l->tmst_at) - (r->gateway_us - l->wall_us);
+    bool jumped = l->has_tmst && (off > JUMP_US || off < -JUMP_US);
+    bool sure   = l->wall_us != 0 && r->gateway_us != 0 && by_wall < KEPT_US && by_wall > -KEPT_US;
     l->tmst_us  = r->tmst_us;
     l->wall_us  = r->gateway_us;
     l->tmst_at  = now;

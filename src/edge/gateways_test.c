@@ -712,6 +712,15 @@ TEST(a_gateway_that_restarted_does_not_get_windows_of_its_old_clock)
     udp_close(a), udp_close(b), stop(c);
 }
 
+/* The device's next frame, heard `age_us` ago by a gateway whose wall clock is wrong by `wrong_us`. */
+static struct str told(struct city *c, i64 age_us, i64 wrong_us)
+{
+    struct str rxpk = frame_of(c, S("")), time = wall_str(test_arena(), (struct wall){ c->world.clock.us - age_us + wrong_us });
+    ptrdiff_t at = str_find(rxpk, S(","));
+    return str_fmt(test_arena(), "{\"tmst\":%u,\"time\":\"%.*s\"%.*s", (unsigned)(u32)(c->world.now.us - age_us), STR(time),
+                   (int)(rxpk.n - (size_t)at), rxpk.p + at);
+}
+
 /* A gateway without a clock of its own tells what it had kept, or has restarted: nobody knows which. */
 TEST(a_gateway_that_may_have_restarted_is_asked_when_there_is_no_other)
 {
@@ -753,6 +762,32 @@ TEST(a_gateway_that_may_have_restarted_is_asked_when_there_is_no_other)
     udp_close(a), udp_close(b), stop(c);
 }
 
+/* Its wall clock goes on and its concentrator's does not; or both are of another hour, and do not agree how long ago. */
+TEST(a_gateway_has_surely_restarted_when_its_wall_clock_goes_on)
+{
+    struct { const char *tmst; i64 age_us; const char *state; } facts[] = {
+        { "1234",   0,                 "failed: the gateway's clock began anew: it has restarted" },
+        { "567890", 3600 * US_PER_S,   "queued: " },
+    };
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        struct city *c = city_make();
+        struct udp *a = socket_at("127.0.0.1");
+        pass(c, 7200 * US_PER_S);
+        open_path(c, a, EUI_A, 2);
+        push(c, a, EUI_A, told(c, 0, 0));
+        turn(c);
+        struct downlink d = downlink_of(c, 1);
+        gateways_send(c->door, &d);
+        pass(c, US_PER_S);
+        struct str rxpk = told(c, facts[i].age_us, 0);
+        ptrdiff_t at = str_find(rxpk, S(","));
+        push(c, a, EUI_A, str_fmt(test_arena(), "{\"tmst\":%s%.*s", facts[i].tmst, (int)(rxpk.n - (size_t)at), rxpk.p + at));
+        turn(c);
+        STR_EQ(state_of(c, d.id), str_z(facts[i].state));
+        udp_close(a), stop(c);
+    }
+}
+
 TEST(when_the_next_transmission_is_due_is_known_without_looking)
 {
     struct city *c = city_make();
@@ -780,15 +815,6 @@ TEST(when_the_next_transmission_is_due_is_known_without_looking)
     flow_done(&c->env);
     TRUE(!mono_before(c->world.now, gateways_due(c->door)));            /* the other gateway's, at once */
     udp_close(a), udp_close(b), stop(c);
-}
-
-/* The device's next frame, heard `age_us` ago by a gateway whose wall clock is wrong by `wrong_us`. */
-static struct str told(struct city *c, i64 age_us, i64 wrong_us)
-{
-    struct str rxpk = frame_of(c, S("")), time = wall_str(test_arena(), (struct wall){ c->world.clock.us - age_us + wrong_us });
-    ptrdiff_t at = str_find(rxpk, S(","));
-    return str_fmt(test_arena(), "{\"tmst\":%u,\"time\":\"%.*s\"%.*s", (unsigned)(u32)(c->world.now.us - age_us), STR(time),
-                   (int)(rxpk.n - (size_t)at), rxpk.p + at);
 }
 
 static i64 last_flags(struct city *c)
