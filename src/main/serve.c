@@ -323,6 +323,7 @@ int serve(const struct settings *settings, struct arena *boot)
     enum err err = engine_open(&d->env, settings, &why, boot);
     if (err != OK) {
         (void)fail(err == ERR_DAMAGED ? str_fmt(boot, "%.*s. %s", STR(why), ADVICE) : why);
+        engine_close(&d->env);
         return err == ERR_IO || err == ERR_FULL ? EXIT_AGAIN : EXIT_NEVER;      /* a disk may be well again a little later */
     }
     d->loop   = loop_make();
