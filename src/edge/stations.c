@@ -868,9 +868,9 @@ bool stations_tick(struct stations *s)
 {
     struct mono now = env_now(s->env);
     arena_reset(&s->event);
-    bool ended = watch_anonymous(s, now) | watch_links(s, now);
+    bool anonymous = watch_anonymous(s, now), links = watch_links(s, now);
     sweep(s);
-    return ended;
+    return anonymous || links;
 }
 
 /* ------------------------------------------------------------------ start and stop */
