@@ -115,11 +115,15 @@ static bool read_term(struct reading *r, const struct json *v)
         return refuse(r, NGSI_BAD_REQUEST_DATA,
                       str_fmt(r->arena, "the @context defines \"%.*s\" by something that is no IRI",
                               STR(v->key)));
-    if (term_named(c, v->key))
+    struct str iri = id ? json_str(id, r->arena) : v->key;
+    const struct term *known = term_named(c, v->key);
+    if (known) {                                 /* the later part of an array wins (JSON-LD 1.1, 4.1) */
+        c->terms[known - c->terms].iri = iri;
         return true;
+    }
     if (c->n == TERMS_MAX)
         return refuse(r, NGSI_TOO_COMPLEX, S("the @context has more than 20,000 terms"));
-    c->terms[c->n] = (struct term){ v->key, id ? json_str(id, r->arena) : v->key };
+    c->terms[c->n] = (struct term){ v->key, iri };
     put(c, c->by_name, v->key, c->n);
     c->n++;
     return true;

@@ -141,6 +141,68 @@ TEST(a_context_that_cannot_be_used_is_refused)
     }
 }
 
+/* JSON-LD 1.1, section 4.1: "Duplicate context terms are overridden using a most-recently-defined-wins mechanism." */
+TEST(of_two_definitions_in_an_array_of_contexts_the_later_one_stands)
+{
+    const struct ngsi_context *c = user(S("{\"@context\":[{\"a\":\"https://a.example/1\",\"b\":\"https://a.example/b\"},"
+                                          "{\"a\":{\"@id\":\"https://a.example/2\"},\"c\":{}}]}"));
+    STR_EQ(ngsi_expand(c, S("a"), test_arena()), S("https://a.example/2"));
+    STR_EQ(ngsi_expand(c, S("b"), test_arena()), S("https://a.example/b"));
+    STR_EQ(ngsi_expand(c, S("c"), test_arena()), S(NGSI_DEFAULT_IRI "c"));
+    STR_EQ(ngsi_compact(c, S("https://a.example/2"), test_arena()), S("a"));
+    STR_EQ(ngsi_compact(c, S("https://a.example/1"), test_arena()), S("https://a.example/1"));
+}
+
+TEST(the_cores_iris_come_back_in_its_words_whatever_a_user_calls_them)
+{
+    const struct ngsi_context *c = user(S("{\"place\":\"https://uri.etsi.org/ngsi-ld/location\",\"s\":\"https://a.example/s#\"}"));
+    STR_EQ(ngsi_compact(c, S("https://uri.etsi.org/ngsi-ld/location"), test_arena()), S("location"));
+    STR_EQ(ngsi_expand(c, S("@unknown"), test_arena()), S("@unknown"));
+    STR_EQ(ngsi_compact(c, S("https://a.example/s#x"), test_arena()), S("s:x"));
+    struct str long_name = str_fmt(test_arena(), "s:%02048d", 1);
+    STR_EQ(ngsi_expand(c, long_name, test_arena()), long_name);            /* an IRI has an end */
+}
+
+TEST(twenty_thousand_terms_are_read_and_one_more_is_too_many)
+{
+    for (int n = 20000; n <= 20001; n++) {
+        const struct ngsi_context *c;
+        struct ngsi_problem problem = { NGSI_FINE, S("") };
+        struct text t = text_make(test_arena(), 1 << 20);
+        for (int i = 0; i < n; i++)
+            text_fmt(&t, "%c\"t%d\":\"a:%d\"", i ? ',' : '{', i, i);
+        text_char(&t, '}');
+        EQ(ngsi_context_read(&c, core(), S("x:y"), text_str(&t), test_arena(), &problem), n == 20000);
+        EQ(problem.error, n == 20000 ? NGSI_FINE : NGSI_TOO_COMPLEX);
+        if (n == 20000)
+            STR_EQ(ngsi_expand(c, S("t19999"), test_arena()), S("a:19999"));
+    }
+}
+
+static void read_no_core(void *of) { (void)of, (void)ngsi_core_read(S("{"), test_arena()); }
+
+TEST(a_core_that_is_broken_ends_the_process)
+{
+    struct str said;
+    EQ(test_apart(read_no_core, NULL, &said), 70);
+    TRUE(str_starts(said, S("hotaru: the core @context: the @context is no JSON")));
+}
+
+TEST(a_request_names_a_hundred_and_no_more)
+{
+    for (int n = 100; n <= 101; n++) {
+        struct ngsi_query   q;
+        struct ngsi_problem problem = { NGSI_FINE, S("") };
+        struct text t = text_make(test_arena(), 1 << 16);
+        text_put(&t, S("T0"));
+        for (int i = 1; i < n; i++)
+            text_fmt(&t, ",T%d", i);
+        struct ngsi_param p = { S("type"), text_str(&t) };
+        EQ(ngsi_query_read(&q, NGSI_QUERY, &p, 1, core(), core(), test_arena(), &problem), n == 100);
+        EQ(problem.error, n == 100 ? NGSI_FINE : NGSI_TOO_COMPLEX);
+    }
+}
+
 TEST(terms_that_name_each_other_in_a_circle_come_to_an_end)
 {
     const struct ngsi_context *c = user(S("{\"d\":\"d\",\"a\":\"b:c\",\"b\":\"e\",\"e\":\"late\"}"));
@@ -176,6 +238,9 @@ TEST(the_accepted_media_type_is_found_by_weight_and_exactness)
         { S("application/ld+json ; profile=\"x\" ; q=1.0"), NGSI_LD_JSON },
         { S("text/html"), -1 }, { S("image/*"), -1 }, { S("*/*;q=0"), -1 }, { S(",,;"), -1 },
         { S("application/json;q=0"), -1 },
+        { S("application/json;q=0.5, application/ld+json;q=2"), NGSI_LD_JSON },       /* no weight: as one */
+        { S("application/json;q=0.5, application/ld+json;q=-1"), NGSI_LD_JSON },
+        { S("application/json;q=0.5, application/ld+json;q=high"), NGSI_LD_JSON },
     };
     for (size_t i = 0; i < COUNT(facts); i++) {
         enum ngsi_media media;
