@@ -64,6 +64,17 @@ TEST(a_number_keeps_the_digits_of_its_scale)
     gives("\"type\":\"u8\",\"scale\":-1.5",                      "03",       "-4.5");
 }
 
+TEST(a_scale_is_read_however_json_writes_it)
+{
+    gives("\"type\":\"u8\",\"scale\":1E+2",                     "07",       "700");
+    gives("\"type\":\"u8\",\"scale\":1E2",                      "07",       "700");
+    gives("\"type\":\"u8\",\"scale\":12.5e1",                   "02",       "250");
+    gives("\"type\":\"u8\",\"scale\":1e-12",                    "07",       "0.000000000007");
+    gives("\"type\":\"u8\",\"scale\":1000000000",               "ff",       "255000000000");
+    gives("\"type\":\"u32be\",\"mask\":4294967295",             "ffffffff", "4294967295");
+    gives("\"type\":\"u8\",\"scale\":1,\"offset\":-1e12",       "01",       "-999999999999");
+}
+
 TEST(every_type_reads_its_bytes)
 {
     gives("\"type\":\"u8\"",    "80",       "128");
@@ -132,6 +143,14 @@ TEST(a_codec_member_that_cannot_work_is_refused_with_words)
         "{\"type\":\"table\",\"fields\":[{\"name\":\"v\",\"at\":0,\"type\":\"u8\",\"shift\":32}]}",
         "{\"type\":\"table\",\"fields\":[{\"name\":\"v\",\"at\":0,\"type\":\"u8\",\"port\":0}]}",
         "{\"type\":\"table\",\"fields\":[{\"name\":\"v\",\"at\":0,\"type\":\"u8\",\"text\":{\"a\":\"b\"}}]}",
+#define ROW(rest) "{\"type\":\"table\",\"fields\":[{\"name\":\"v\",\"at\":0,\"type\":\"u8\"," rest "}]}"
+        ROW("\"mask\":-1"), ROW("\"mask\":4294967296"), ROW("\"mask\":\"ff\""), ROW("\"offset\":\"1\""), ROW("\"offset\":1e13"),
+        ROW("\"scale\":1000000001"), ROW("\"scale\":-1000000001"), ROW("\"offset\":12345678901234567890"), ROW("\"scale\":1E+13"),
+        ROW("\"scale\":1000000,\"offset\":1e-5"), ROW("\"scale\":1e-12,\"offset\":1234567"), ROW("\"scale\":12345678e12"),
+        ROW("\"scale\":0.0000000000001"), ROW("\"text\":{\"0\":1}"), ROW("\"port\":256"), ROW("\"shift\":-1"),
+        "{\"type\":\"js\",\"file\":\"Upper.js\"}", "{\"type\":\"js\",\"file\":\"a/b.js\"}", "{\"type\":\"js\",\"file\":\"a b.js\"}",
+        "{\"type\":\"js\",\"file\":\"a{.js\"}", "{\"type\":\"js\",\"file\":\"a:.js\"}",
+        "{\"type\":\"js\",\"file\":\"a-very-long-name-of-a-file-that-nobody-would-ever-want-to-type-or-read.js\"}",
         "{\"type\":\"js\"}", "{\"type\":\"js\",\"file\":\"../x.js\"}", "{\"type\":\"js\",\"file\":\"/x.js\"}",
         "{\"type\":\"js\",\"file\":\".js\"}", "{\"type\":\"js\",\"file\":\"x.py\"}",
         "{\"type\":\"cayenne\",\"absent\":{\"a\":\"b\"}}",
@@ -414,4 +433,20 @@ TEST(no_payload_whatsoever_breaks_a_reader)
         TRUE(err == (codec_is_table(codec) ? OK : ERR_UNSUPPORTED) && out->count <= FIELDS_MAX);
     }
     arena_free(&event);
+}
+
+TEST(a_profile_without_a_codec_is_fine_and_one_with_a_bad_codec_is_refused_in_the_list)
+{
+    struct codec c;
+    struct str why = S("");
+    EQ(parse(&c, S("null"), S("{}"), &why), OK);
+    struct codec_result *out = arena_new(test_arena(), struct codec_result);
+    EQ(codec_read(out, &c, 2, bytes_of(S("abc")), test_arena()), ERR_UNSUPPORTED);
+    EQ(out->count, 0);
+    struct profiles none = { NULL, 0 };
+    struct codecs codecs;
+    EQ(codecs_parse(&codecs, &none, &why, test_arena()), OK);
+    struct profile bad = { .id = S("x"), .codec = arena_new(test_arena(), struct json) };
+    EQ(codecs_parse(&codecs, &(struct profiles){ &bad, 1 }, &why, test_arena()), ERR_INVALID);
+    TRUE(str_starts(why, S("profile x: codec")));
 }

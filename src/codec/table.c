@@ -40,8 +40,6 @@ bool codec_decimal_read(struct codec_decimal *out, struct str written)
             continue;
         mantissa.n = i;
         exponent   = (struct str){ written.p + i + 1, written.n - i - 1 };
-        if (str_starts(exponent, S("+")))
-            exponent = (struct str){ exponent.p + 1, exponent.n - 1 };
         if (!str_to_i64(&power, exponent) || power < -PLACES_MAX || power > PLACES_MAX)
             return false;
         break;
