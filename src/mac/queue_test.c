@@ -66,6 +66,7 @@ TEST(a_downlink_whose_row_is_damaged_is_passed_over_and_the_next_is_sent)
     mac_downlink_result(&c->env, 1, RIVER, damaged, DOWN_ACCEPTED, S(""), GATEWAY_A);      /* of it nothing is known any more */
     EQ(rig_commit(c, NULL), OK);
     EQ(rig_count(c, "SELECT fport FROM downlink WHERE state = 0"), 30);
+    rig_forget(&n);
     rig_stop(c);
 }
 
@@ -89,6 +90,7 @@ TEST(what_a_gateway_had_when_we_stopped_is_not_sent_again_and_a_damaged_one_is_l
     EQ(db_exec(c->env.db, "UPDATE downlink SET state = 1 WHERE confirmed = 1"), OK);       /* behind us: its sum is wrong */
     rig_crash(c);
     EQ(rig_count(c, "SELECT state FROM downlink WHERE confirmed = 1"), 1);
+    rig_forget(&n);
     rig_stop(c);
 }
 
@@ -116,6 +118,7 @@ TEST(a_store_that_cannot_be_read_costs_the_batch_and_not_the_downlink)
     mac_downlink_result(&c->env, 1, RIVER, id, DOWN_FAILED, S("x"), GATEWAY_A);
     EQ(ask(c, (struct downlink_new){ 1, RIVER, 10, false, { NULL, 1 }, INT64_MAX }, &id, &why), ERR_FULL);
     (void)rig_commit(c, NULL);
+    rig_forget(&n);
     rig_stop(c);
 }
 
