@@ -69,6 +69,7 @@ void flow_keep_start(struct env *env, i64 keep_us)
     k->counted = COUNT(census);
     if (mac_mark_read(env->db, "cut", &k->cut) != OK)
         k->cut = 0;
+    k->cutting = k->cut > 0;               /* the process may have ended before all below it had gone */
     k->looked = k->cut_looked = mono_after(env_now(env), -LOOK_US);
 }
 
@@ -325,10 +326,11 @@ static enum err look_for_old(struct env *env, struct keep *k)
     if (err == ERR_INVALID)                    /* damaged: nothing goes until it was written anew */
         return OK;
     until = MIN(until, rolled) / HOUR_US * HOUR_US;
-    if (err != OK || until <= k->cut || (err = next_tenant(env, 0, &k->cut_tenant)) != OK)
+    if (err != OK || until <= k->cut)
         return err;
-    k->cut     = until;
-    k->cutting = k->cut_tenant != 0;
+    k->cut        = until;
+    k->cut_tenant = 0;                     /* nobody: the first one's turn comes next */
+    k->cutting    = true;
     return mac_mark_write(env, "cut", until);
 }
 
@@ -411,8 +413,10 @@ bool flow_keep(struct env *env, enum err *err)
         flow_done(env);
     }
     if (*err != OK) {                          /* it is begun again */
-        k->cut     = before.cut;
-        k->cutting = k->sealing = false;
+        k->cut        = before.cut;
+        k->cutting    = before.cutting;        /* what the mark says may go still has to */
+        k->cut_tenant = before.cut_tenant;
+        k->sealing    = false;
     }
     if (*err == OK && was_sealing && !k->sealing)
         k->looked = mono_after(env_now(env), -LOOK_US);         /* perhaps the next day is over too */
