@@ -56,7 +56,7 @@ static int come(struct side *s)
 static void turn(struct side *s)
 {
     struct pollfd p = { tcp_fd(s->tcp), POLLIN, 0 };
-    while (poll(&p, 1, 20) > 0)
+    while (poll(&p, 1, 2) > 0)
         (void)tcp_turn(s->tcp);
 }
 
