@@ -170,6 +170,25 @@ TEST(two_joins_wait_and_the_first_uplink_under_one_ends_what_is_older)
     rig_forget(&used), rig_forget(&second), rig_forget(&third), rig_stop(c);
 }
 
+/* PostgreSQL gives rows in no certain order: here the newest comes first. */
+TEST(sessions_that_wait_are_ordered_by_their_ids_however_their_rows_come)
+{
+    struct rig *c = rig_make();
+    struct node first = rig_node(RIVER), second = rig_node(RIVER), third = rig_node(RIVER);
+    second.dev_nonce = 1, third.dev_nonce = 2;
+    rig_join(c, &first);
+    rig_join(c, &second);
+    rig_join(c, &third);
+    EQ(db_exec(c->env.db, "CREATE TABLE heap AS SELECT * FROM session ORDER BY id DESC; DROP TABLE session; "
+                          "ALTER TABLE heap RENAME TO session; CREATE UNIQUE INDEX session_key ON session (tenant, dev_eui, id)"), OK);
+    rig_crash(c);
+    EQ(rig_alone(c, NULL, rig_plain(&second, 0), NOW), PASS);
+    EQ(rig_alone(c, NULL, rig_plain(&first, 0), NOW), DROP_UNKNOWN_DEVADDR);        /* older: it ended */
+    EQ(rig_alone(c, NULL, rig_plain(&third, 0), NOW), PASS);                        /* newer: it still waited */
+    EQ(rig_count(c, "SELECT COUNT(*) FROM session"), 1);
+    rig_forget(&first), rig_forget(&second), rig_forget(&third), rig_stop(c);
+}
+
 TEST(a_join_request_is_refused_by_its_own_word)
 {
     struct rig *c = rig_make();
