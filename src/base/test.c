@@ -56,9 +56,10 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 const char *test_folder(void)
 {
     if (!run.folder[0]) {
-        (void)snprintf(run.folder, sizeof run.folder, "/tmp/hotaru-test-XXXXXX");
-        if (!mkdtemp(run.folder))
-            die("no folder for the test in /tmp");
+        const char *in = getenv("HOTARU_TMP");
+        int n = snprintf(run.folder, sizeof run.folder, "%s/hotaru-test-XXXXXX", in ? in : "/tmp");
+        if (n >= (int)sizeof run.folder || !mkdtemp(run.folder))
+            die("no folder for the test in %s", in ? in : "/tmp");
     }
     return run.folder;
 }
