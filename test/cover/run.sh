@@ -16,6 +16,7 @@ trap 'exit 1' INT TERM
 programs="hotaru unit boxtest city replay replay-scene shim/clock.so shim/fail.so"
 one="unit replay box scenes city"
 two="peer badinput crash restore rot full clock nth net memory"
+for name in station mqtt; do [ -f "test/process/$name.mjs" ] && two="$two $name"; done      # with their doors
 
 process() { [ -d test/process/node_modules ] || (cd test/process && npm ci --silent --no-audit --no-fund); node "test/process/$1.mjs" $2; }
 
