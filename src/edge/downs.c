@@ -12,7 +12,7 @@
 struct pending {
     bool used, sent;
     u16  token;
-    u32  attempt;
+    u32  attempt, handed;                    /* tries[attempt] … are with the gateway: so many */
     struct mono due;                         /* when to send, or when to stop waiting for the answer */
     struct downlink downlink;
     u8   phy[LORA_AIR_MAX];
@@ -48,12 +48,12 @@ void downs_road(struct downs *d, const struct road *road)
     d->roads[d->roads_n++] = *road;
 }
 
-static const struct road *road_of(const struct downs *d, u64 gateway)
+static bool is_reached(const struct downs *d, u64 gateway)
 {
     for (u32 i = 0; i < d->roads_n; i++)
         if (d->roads[i].reaches(d->roads[i].of, gateway))
-            return &d->roads[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 static void finish(struct downs *d, struct pending *p, enum down_state state, struct str reason)
@@ -146,6 +146,7 @@ bool downs_outcome(struct downs *d, u64 gateway, u16 token, enum outcome outcome
         return false;
     const struct transmission *t = &p->downlink.tries[p->attempt];
     if (outcome == OUTCOME_REFUSED) {
+        p->attempt += p->handed - 1;                   /* it refused all that it was given */
         next_try(d, p, words);
         return true;
     }
@@ -165,19 +166,33 @@ static u32 windows_of(const struct pending *p, const struct road *road)
     return n;
 }
 
+/* By the first road that leads there now: a gateway may have moved from one to another. */
+static enum road_says hand_over(struct downs *d, struct pending *p, struct road_send *what, struct mono *answer_by,
+                                struct str *why)
+{
+    enum road_says says = ROAD_GONE;
+    u64 gateway = p->downlink.tries[p->attempt].gateway;
+    for (u32 i = 0; i < d->roads_n && says == ROAD_GONE; i++) {
+        const struct road *road = &d->roads[i];
+        if (!road->reaches(road->of, gateway))
+            continue;
+        what->n = p->handed = windows_of(p, road);
+        says = road->send(road->of, what, answer_by, why);
+    }
+    return says;
+}
+
 static void transmit(struct downs *d, struct pending *p)
 {
     const struct transmission *t = &p->downlink.tries[p->attempt];
-    const struct road *road = road_of(d, t->gateway);
     struct str why = S("the gateway has no open path for downlinks");
-    if (road && mono_since(t->at, env_now(d->env)) <= TOO_LATE_US) {       /* a slow disk held us up (R20) */
+    if (is_reached(d, t->gateway) && mono_since(t->at, env_now(d->env)) <= TOO_LATE_US) {   /* a slow disk held us up (R20) */
         next_try(d, p, S("its time had come before it could leave"));
         return;
     }
-    struct road_send what = { .downlink = &p->downlink, .from = p->attempt, .n = road ? windows_of(p, road) : 0,
-                              .token = d->next_token++ };
+    struct road_send what = { .downlink = &p->downlink, .from = p->attempt, .token = d->next_token++ };
     struct mono answer_by = { 0 };
-    enum road_says says = road ? road->send(road->of, &what, &answer_by, &why) : ROAD_GONE;
+    enum road_says says = hand_over(d, p, &what, &answer_by, &why);
     if (says == ROAD_GONE) {
         next_gateway(d, p, why);
         return;

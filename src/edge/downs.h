@@ -31,7 +31,7 @@ struct road {
 
 struct downs *downs_make(struct env *env);
 void downs_close(struct downs *d);
-/* At most 4; asked in this order. Kept as long as `d`; the struct is copied. */
+/* At most 4; asked in this order, the next when one is gone. Kept as long as `d`; the struct is copied. */
 void downs_road(struct downs *d, const struct road *road);
 /* Leaves when its time comes. Its bytes are copied. */
 void downs_add(struct downs *d, const struct downlink *downlink);
