@@ -12,7 +12,7 @@ TESTS   := $(filter %_test.c src/base/test.c,$(SRC))
 PARTS   := $(filter-out $(TESTS),$(SRC))
 MAIN    := src/main/main.c
 # The box is the second body of these.
-BODIES  := $(addprefix src/,sys/clock.c sys/file.c sys/loop.c sys/udp.c sys/tcp.c edge/http.c edge/codec_child.c edge/codec_worker.c \
+BODIES  := $(addprefix src/,sys/clock.c sys/file.c sys/loop.c sys/udp.c sys/tcp.c sys/connect.c edge/http.c edge/codec_child.c edge/codec_worker.c \
            main/main.c main/verbs.c main/client.c main/replay.c) $(addprefix sim/,sim.c socket.c keep.c load.c watch.c)
 BOX     := $(sort $(wildcard box/*.c))
 EMBED   := $(sort $(shell find schema data portal/dist -type f ! -name '*.md' ! -name '.*' 2>/dev/null))

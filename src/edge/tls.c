@@ -5,11 +5,21 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <stdio.h>
 
 #define OUT_ROOM 16384
+#define HOST_ROOM 256
 
-struct tls { SSL_CTX *ctx; u8 out[OUT_ROOM]; };
-struct tls_link { struct tls *tls; SSL *ssl; BIO *in, *out; bool over; };
+struct tls {
+    SSL_CTX *ctx;
+    char host[HOST_ROOM];              /* whom we call; empty: we are the server */
+    bool literal;                      /* it is an address */
+    char words[256];
+    u8   out[OUT_ROOM];
+};
+struct tls_link { struct tls *tls; SSL *ssl; BIO *in, *out; unsigned long why; bool over; };
 
 /* What Station's mbedTLS and all browsers of the last ten years can do. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -29,38 +39,73 @@ static struct str last_words(struct arena *arena)
     return str_copy(arena, str_z(text));
 }
 
-static void configure(SSL_CTX *ctx)
+static SSL_CTX *context(const SSL_METHOD *method)
 {
+    SSL_CTX *ctx = SSL_CTX_new(method);
+    if (!ctx)
+        die("TLS: no memory");
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
                                        SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    (void)SSL_CTX_set_num_tickets(ctx, 0);
     (void)SSL_CTX_set_cipher_list(ctx, CIPHERS);
     (void)SSL_CTX_set_max_cert_list(ctx, 16384);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, any_certificate);
+    return ctx;
+}
+
+static bool show(SSL_CTX *ctx, const char *certificate, const char *key, struct str *why, struct arena *arena)
+{
+    if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1) {
+        *why = str_fmt(arena, "%s: no certificate in PEM (%.*s)", certificate, STR(last_words(arena)));
+        return false;
+    }
+    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(ctx) == 1)
+        return true;
+    *why = str_fmt(arena, "%s: not the key of %s in PEM (%.*s)", key, certificate, STR(last_words(arena)));
+    return false;
+}
+
+static struct tls *made(SSL_CTX *ctx)
+{
+    struct tls *tls = boot_take(sizeof *tls);
+    tls->ctx = ctx;
+    return tls;
 }
 
 struct tls *tls_open(const char *certificate, const char *key, struct str *why, struct arena *arena)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    if (!ctx)
-        die("TLS: no memory");
-    configure(ctx);
-    bool good = SSL_CTX_use_certificate_chain_file(ctx, certificate) == 1;
-    if (!good)
-        *why = str_fmt(arena, "%s: no certificate in PEM (%.*s)", certificate, STR(last_words(arena)));
-    else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1) {
-        *why = str_fmt(arena, "%s: not the key of %s in PEM (%.*s)", key, certificate, STR(last_words(arena)));
+    SSL_CTX *ctx = context(TLS_server_method());
+    (void)SSL_CTX_set_num_tickets(ctx, 0);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, any_certificate);
+    if (show(ctx, certificate, key, why, arena))
+        return made(ctx);
+    SSL_CTX_free(ctx);
+    return NULL;
+}
+
+struct tls *tls_open_client(struct str host, const char *ca, const char *certificate, const char *key, struct str *why,
+                            struct arena *arena)
+{
+    SSL_CTX *ctx = context(TLS_client_method());
+    bool six  = host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+    bool good = host.n < HOST_ROOM;
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    *why = S("a host name of that length cannot be");
+    if (good && SSL_CTX_load_verify_file(ctx, ca) != 1) {
+        *why = str_fmt(arena, "%s: no certificates in PEM (%.*s)", ca, STR(last_words(arena)));
         good = false;
     }
-    if (!good) {
+    if (!good || (certificate && !show(ctx, certificate, key, why, arena))) {
         SSL_CTX_free(ctx);
         return NULL;
     }
-    struct tls *tls = boot_take(sizeof *tls);
-    tls->ctx = ctx;
+    struct tls *tls = made(ctx);
+    memcpy(tls->host, host.p + six, host.n - 2u * six);        /* zero-ended: boot memory is zero */
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(tls->host);
+    tls->literal = address != NULL;
+    ASN1_OCTET_STRING_free(address);
+    ERR_clear_error();
     return tls;
 }
 
@@ -87,6 +132,18 @@ struct bytes tls_trust(const struct tls *tls, struct arena *arena)
 
 /* ------------------------------------------------------------------ one connection */
 
+/* Who answers has to prove to be the host we meant; the first word of the handshake is ours. */
+static void call(struct tls_link *l)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(l->ssl);
+    int named = l->tls->literal ? X509_VERIFY_PARAM_set1_ip_asc(param, l->tls->host) : SSL_set1_host(l->ssl, l->tls->host);
+    if (named != 1 || (!l->tls->literal && SSL_set_tlsext_host_name(l->ssl, l->tls->host) != 1))
+        die("TLS: no memory");
+    SSL_set_connect_state(l->ssl);
+    (void)SSL_do_handshake(l->ssl);
+    ERR_clear_error();
+}
+
 struct tls_link *tls_link(struct tls *tls)
 {
     struct tls_link *l = boot_take(sizeof *l);
@@ -95,7 +152,10 @@ struct tls_link *tls_link(struct tls *tls)
         die("TLS: no memory");
     (void)BIO_set_mem_eof_return(l->in, -1);
     SSL_set_bio(l->ssl, l->in, l->out);
-    SSL_set_accept_state(l->ssl);
+    if (tls->host[0])
+        call(l);
+    else
+        SSL_set_accept_state(l->ssl);
     return l;
 }
 
@@ -108,10 +168,12 @@ void tls_forget(struct tls_link *l)
 static bool went_well(struct tls_link *l, int rc)
 {
     int what = SSL_get_error(l->ssl, rc);
+    unsigned long why = ERR_peek_error();
     ERR_clear_error();
     if (rc > 0 || what == SSL_ERROR_WANT_READ || what == SSL_ERROR_WANT_WRITE)
         return true;
     l->over = true;
+    l->why  = why;
     return what == SSL_ERROR_ZERO_RETURN;
 }
 
@@ -133,6 +195,17 @@ size_t tls_read(struct tls_link *l, u8 *out, size_t room)
 
 bool tls_is_up(const struct tls_link *l) { return SSL_is_init_finished(l->ssl) != 0; }
 bool tls_is_over(const struct tls_link *l) { return l->over; }
+
+
+struct str tls_words(const struct tls_link *l)
+{
+    long verdict = SSL_get_verify_result(l->ssl);
+    const char *reason = l->why ? ERR_reason_error_string(l->why) : NULL;
+    if (l->tls->host[0] && verdict != X509_V_OK)
+        reason = X509_verify_cert_error_string(verdict);
+    (void)snprintf(l->tls->words, sizeof l->tls->words, "TLS: %s", reason ? reason : "the other side ended it");
+    return str_z(l->tls->words);
+}
 
 bool tls_write(struct tls_link *l, struct bytes clear)
 {

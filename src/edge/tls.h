@@ -17,6 +17,10 @@ struct tls_link;
 
 /* PEM files: our certificate with those above it, and its key. NULL with words. */
 struct tls *tls_open(const char *certificate, const char *key, struct str *why, struct arena *arena);
+/* For connections that we open to `host`, which has to show a certificate that somebody in the PEM file `ca` signed for it.
+ * Ours and its key, or NULL: we show none. */
+struct tls *tls_open_client(struct str host, const char *ca, const char *certificate, const char *key, struct str *why,
+                            struct arena *arena);
 void tls_close(struct tls *tls);
 /* DER of our own certificate, or of the last above it that the file holds: what a client can trust. */
 struct bytes tls_trust(const struct tls *tls, struct arena *arena);
@@ -29,6 +33,8 @@ bool tls_take(struct tls_link *link, struct bytes wire);
 size_t tls_read(struct tls_link *link, u8 *out, size_t room);
 bool tls_is_up(const struct tls_link *link);                   /* the handshake is done */
 bool tls_is_over(const struct tls_link *link);                 /* broken, or the other side said goodbye */
+/* Why it is over, for people; lives until the next call. */
+struct str tls_words(const struct tls_link *link);
 bool tls_write(struct tls_link *link, struct bytes clear);     /* false: not up, or broken */
 void tls_goodbye(struct tls_link *link);
 /* What is to go to the wire now; empty: nothing. Lives until the next call. */
