@@ -444,8 +444,8 @@ static enum excuse excuse_of(const struct owed *o)
     const struct said *s = &j->said.p[o->said];
     if (b->waited_us - o->since.waited_us > EARLY_US - LAST_US - TURN_US)
         return EXCUSE_HELD_UP;
-    if (is_full_since(o->since.at))
-        return EXCUSE_FULL;
+    if (is_full_since(mono_after(o->since.at, s->listens.delay_s * US_PER_S - EARLY_US)))
+        return EXCUSE_FULL;                        /* still, when it had to leave */
     if (s->talk != NOBODY && speaker_of(s->device)->newest_stored > s->talk)
         return EXCUSE_SESSION;                     /* a newer one has ended its own */
     if (s->talk == NOBODY && is_overtaken(o))
