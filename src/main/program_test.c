@@ -369,7 +369,6 @@ TEST(a_daemon_takes_a_table_over_http_and_shares_its_folder_with_nobody_who_writ
     EQ(stop_daemon(d), 0);
     SAYS("fsck --data data", 0, "sound: ");
     TRUE(access(in_folder("data/capture.0"), R_OK) == 0);
-    SAYS("replay data", 1, "");                                                     /* a store that is there already, or no box */
 }
 
 TEST(what_was_refused_is_said_with_its_words)
