@@ -123,6 +123,8 @@ static const struct copied { const char *name; bool grows; const char *after, *a
     { "intent", false, NULL, "SELECT * FROM intent" },             { "entity", false, NULL, "SELECT * FROM entity" },
     { "gateway_state", false, NULL, "SELECT * FROM gateway_state" }, { "gateway_hour", false, NULL, "SELECT * FROM gateway_hour" },
     { "stranger", false, NULL, "SELECT * FROM stranger" },         { "day_seal", false, NULL, "SELECT * FROM day_seal" },
+    { "mac_state", false, NULL, "SELECT * FROM mac_state" },    { "mac_log", false, NULL, "SELECT * FROM mac_log" },
+    { "gateway_key", false, NULL, "SELECT * FROM gateway_key" },
 };
 #define GROWING 3
 #define TENANTS_MAX 1024
@@ -240,8 +242,10 @@ static enum err copy_moment(struct backup *b, i64 at[TENANTS_MAX][GROWING])
         for (size_t t = 0; t < GROWING; t++)
             for (i64 n = PORTION; n == PORTION && err == OK;)
                 err = copy_portion(b, t, b->tenants[i], &at[i][t], INT64_MAX, &n);
+    i64 version = db_schema_version(b->from);
     for (size_t t = GROWING; t < COUNT(copied) && err == OK; t++)
-        err = copy_all(b, t);
+        if (fsck_since(copied[t].name) <= version)
+            err = copy_all(b, t);
     db_rollback(b->from);
     return err;
 }

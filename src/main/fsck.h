@@ -16,4 +16,7 @@ struct fsck_report {
 /* Says what is wrong on `words`; `rows`: every sound row besides, one a line, or NULL. */
 void fsck_store(struct fsck_report *out, struct str where, FILE *words, FILE *rows, struct arena *arena);
 
+/* The schema that brought a table; 0: the first two. A store that no daemon of ours has opened yet may lack it. */
+i64 fsck_since(const char *table);
+
 #endif

@@ -12,6 +12,7 @@ static const struct verb verbs[] = {
     { "demo",         verb_demo,    "[--data DIR] [--speed N]", "the daemon and the simulated city together" },
     { "sim",          verb_sim,     "--state DIR [--http URL] [--udp ADDR] [--speed N]", "the simulated city: gateways and devices over real UDP" },
     { "import",       verb_import,  "devices|gateways FILE.csv [--dry-run] [--http ADDR | --data DIR]", "register devices or gateways from CSV" },
+    { "gateway",      verb_gateway, "key EUI [CERTIFICATE.pem] [--days N] [--rotate] --data DIR", "what a gateway that runs Basics Station shows at the door" },
     { "why",          verb_why,     "DEVEUI [--data DIR]", "why the last frames of a device were refused" },
     { "fsck",         verb_fsck,    "[--data DIR]", "say exactly what is wrong with a store; changes nothing" },
     { "backup",       verb_backup,  "FOLDER [--data DIR] [--with-key]", "copy a store while it is running" },

@@ -11,6 +11,7 @@
 #include "edge/capture.h"
 #include "edge/gateways.h"
 #include "edge/http.h"
+#include "edge/stations.h"
 #include "flow/flow.h"
 #include "mac/mac.h"
 #include "sys/lock.h"
@@ -40,6 +41,7 @@ struct daemon {
     struct loop_wake *writes;
     struct udp *udp;
     struct gateways *gateways;
+    struct stations *stations;               /* NULL: no address was set for them */
     struct http *http;
     struct decoder *decoder;
     struct capture *capture;
@@ -130,6 +132,15 @@ static void datagrams(void *arg)
         commit(d);
 }
 
+static void stations(void *arg)
+{
+    struct daemon *d = arg;
+    enum err err = stations_receive(d->stations);
+    finish(d, err);
+    if (d->env.open)
+        commit(d);
+}
+
 static void writes(void *arg)
 {
     struct daemon *d = arg;
@@ -195,6 +206,8 @@ static void turn(void *arg)
     arena_reset(&d->env.event);
     (void)flow_tick(&d->env);
     (void)gateways_tick(d->gateways);
+    if (d->stations && stations_tick(d->stations))
+        api_count(&d->api);                            /* who was hung up on is seen at once */
     decoder_tick(d->decoder);
     if (d->env.open || d->env.outbox.count || d->env.failed != OK)
         commit(d);
@@ -230,6 +243,31 @@ static bool open_capture(struct daemon *d, struct str *why, struct arena *boot)
     return d->capture != NULL;
 }
 
+/* Its certificate stands in the data folder; without one it serves this machine only. */
+static bool open_stations(struct daemon *d, struct str *why, struct arena *boot)
+{
+    struct str data = d->set->text[SET_data], at = d->set->text[SET_lns];
+    struct stations_settings set = { .plan = lora_plan_by_name(d->set->text[SET_plan]), .dev = d->set->number[SET_dev] != 0 };
+    const char *certificate = str_fmt(boot, "%.*s/lns.crt", STR(data)).p, *key = str_fmt(boot, "%.*s/lns.key", STR(data)).p;
+    i64 bytes;
+    if (at.n == 0)
+        return true;
+    *why = S("lns: an address and a port are needed, such as 0.0.0.0:8887");
+    if (!address_read(&set.at, at))
+        return false;
+    *why = S("dev asks no login and is for addresses of this machine only");
+    if (set.dev && !address_is_loopback(set.at))
+        return false;
+    if (sys_file_size(&bytes, certificate)) {
+        set.certificate = certificate;
+        set.key         = key;
+    }
+    d->stations = stations_open(&d->env, gateways_downs(d->gateways), &set, why, boot);
+    if (d->stations)
+        (void)loop_watch(d->loop, stations_fd(d->stations), stations, d);
+    return d->stations != NULL;
+}
+
 static bool open_doors(struct daemon *d, struct arena *boot)
 {
     struct str why = S("");
@@ -252,6 +290,8 @@ static bool open_doors(struct daemon *d, struct arena *boot)
     struct http_calls calls = api_calls(&d->api);
     d->http = http_open(http_at, &calls, d->writes, (int)d->set->number[SET_http_threads], &why, boot);
     if (!d->http)
+        return fail(why);
+    if (!open_stations(d, &why, boot))
         return fail(why);
     (void)loop_watch(d->loop, udp_fd(d->udp), datagrams, d);
     return true;
@@ -279,8 +319,9 @@ static void say_ready(struct daemon *d, struct arena *boot)
     struct address at;
     (void)address_read(&at, d->set->text[SET_http]);
     at.port = http_port(d->http);
-    printf("hotaru %s ready: http://%.*s udp %.*s store %.*s devices %lld gateways %lld\n", HOTARU_VERSION,
-           STR(address_str(boot, at)), STR(address_str(boot, udp_address(d->udp))), STR(db_version(d->env.db, boot)),
+    struct str lns = d->stations ? str_fmt(boot, " lns %.*s", STR(address_str(boot, stations_address(d->stations)))) : S("");
+    printf("hotaru %s ready: http://%.*s udp %.*s%.*s store %.*s devices %lld gateways %lld\n", HOTARU_VERSION,
+           STR(address_str(boot, at)), STR(address_str(boot, udp_address(d->udp))), STR(lns), STR(db_version(d->env.db, boot)),
            (long long)d->counts.devices, (long long)d->counts.gateways);
     (void)fflush(stdout);
 }
@@ -291,6 +332,8 @@ static void close_doors(struct daemon *d)
         http_close(d->http);
     if (d->decoder)
         decoder_close(d->decoder);
+    if (d->stations)
+        stations_close(d->stations);
     if (d->gateways)
         gateways_close(d->gateways);
     if (d->udp)

@@ -11,6 +11,7 @@
     X(store,           TEXT,    "",              "",   0, 0,              "postgres://… instead of SQLite in the data folder") \
     X(http,            TEXT,    "127.0.0.1:8080", "",  0, 0,              "address of the screens and the API")       \
     X(udp,             TEXT,    "127.0.0.1:1700", "",  0, 0,              "address for gateways (Semtech UDP)")       \
+    X(lns,             TEXT,    "",              "",   0, 0,              "address for gateways that run Basics Station (TLS: lns.crt and lns.key in the data folder); empty: nobody is let in there") \
     X(kek_file,        TEXT,    "",              "",   0, 0,              "key under which device keys are wrapped; default: kek in the data folder; keep a copy elsewhere") \
     X(profiles,        TEXT,    "",              "",   0, 0,              "folder with device profiles of your own")  \
     X(codecs,          TEXT,    "",              "",   0, 0,              "folder with JavaScript codecs of your own") \

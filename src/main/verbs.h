@@ -10,7 +10,8 @@ typedef int verb_run(struct verb_call *call);
 struct verb { const char *name; verb_run *run; const char *usage, *words; };
 
 verb_run verb_serve, verb_demo, verb_sim, verb_import, verb_why, verb_decode, verb_drops, verb_routes, verb_check,
-         verb_version, verb_codec_worker, verb_bench_fill, verb_fsck, verb_backup, verb_restore, verb_replay;
+         verb_version, verb_codec_worker, verb_bench_fill, verb_fsck, verb_backup, verb_restore, verb_replay,
+         verb_gateway;
 
 /* How long the folder's disk takes to keep something, as lines that begin with #. (disk.c) */
 void disk_truth(struct text *out, struct str folder, struct arena *arena);
