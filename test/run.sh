@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.." || exit 2
 log=$(mktemp)
 passed=0 failed=0 skipped=0
 
-need_modules() { [ -d "$1/node_modules" ] || (cd "$1" && npm ci --silent --no-audit --no-fund); }
+# What is there and older than the list of what is wanted is fetched anew.
+need_modules() { [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] || (cd "$1" && npm ci --silent --no-audit --no-fund); }
 
 # A step that has no closing line of its own is one fact.
 step() {
@@ -29,6 +30,7 @@ suite() {
         box)       make -s -j2 build/boxtest && build/boxtest ;;
         replay)    build/replay && build/replay-scene ;;
         peer)      need_modules test/process && node test/process/peer.mjs ;;
+        station)   need_modules test/process && node test/process/station.mjs ;;
         badinput)  need_modules test/process && node test/process/badinput.mjs ;;
         crash)     need_modules test/process && node test/process/crash.mjs 25 ;;
         browser)   need_modules test/browser && test/browser/run.sh ;;
