@@ -4,41 +4,8 @@
  * and so on until there is none left. Each batch is then whole or not there, what was refused goes
  * through when it comes again, and at the end the store is the same as if nothing had happened.
  */
-#include "db/inside.h"
+#include "db/rig.h"
 #include "flow/rig.h"
-
-/* The body of the store with a call that fails. Tests run one after the other: one is enough. */
-static struct { struct db_body body; const struct db_body *real; i64 until; } fault;
-
-static bool is_due(void) { return fault.until > 0 && --fault.until == 0; }
-
-static enum err run(struct db_query *q)
-{
-    bool due = is_due();
-    if (due)
-        fault.real->reset(q);
-    return due ? ERR_FULL : fault.real->run(q);
-}
-
-static enum err step(struct db_query *q)
-{
-    bool due = is_due();
-    if (due)
-        fault.real->reset(q);
-    return due ? ERR_FULL : fault.real->step(q);
-}
-
-static enum err begin(struct db *db)  { return is_due() ? ERR_FULL : fault.real->begin(db); }
-static enum err commit(struct db *db) { return is_due() ? ERR_FULL : fault.real->commit(db); }
-
-static void fail_at(struct city *c, i64 n)
-{
-    fault.real  = c->env.db->body;
-    fault.body  = *fault.real;
-    fault.until = n;
-    fault.body.run = run, fault.body.step = step, fault.body.begin = begin, fault.body.commit = commit;
-    c->env.db->body = &fault.body;
-}
 
 /* Until it is accepted: after a failure it comes again, and is no copy and no repetition. */
 static void insist(struct city *c, struct bytes phy, enum drop wanted)
@@ -154,7 +121,7 @@ TEST(whichever_call_of_the_store_fails_the_batch_is_whole_or_not_there)
         flow_keep_start(&c->env, DAY_US);
         for (size_t i = 0; i < COUNT(n); i++)
             join(c, &n[i]);
-        fail_at(c, at);
+        fault_at(c->env.db, at);
         left = calls_left(c, n);
         fault.until = 0;
         for (size_t i = 0; i < COUNT(outcome); i++)
