@@ -73,7 +73,7 @@ bool param_eui(struct call *call, int at, u64 *out);
 
 /* pages.c */
 handler get_city, get_findings, get_map, get_devices, get_device, get_frames, get_series, get_downlinks, get_gateways,
-        get_why;
+        get_why, get_radio;
 /* ngsi.c */
 handler get_entity, get_entities, get_temporal;
 /* stream.c */

@@ -9,6 +9,7 @@
  *   pages.c          what a device and an entity are; the city; the list of devices
  *   device_page.c    one device, and one of its values over time
  *   frames_page.c    its frames, downlinks and refusals
+ *   radio_page.c     what its radio is asked to do, and why
  *   gateway_page.c   gateways        map_page.c  the map        findings_page.c  what is wrong now
  *
  * Personal devices: a page may say their state, their battery and when they were last heard. Not
@@ -115,6 +116,7 @@ void device_page(struct call *call, u64 dev_eui);
 void frames_page(struct call *call, u64 dev_eui, i64 limit);
 void downlinks_page(struct call *call, u64 dev_eui, i64 limit);
 void why_page(struct call *call, u64 dev_eui);
+void radio_page(struct call *call, u64 dev_eui);
 
 struct ngsi_asked { struct ngsi_query query; struct ngsi_view view; enum ngsi_media media; struct str raw_query; };
 void entity_page(struct call *call, struct ngsi_asked *asked, struct str id);

@@ -2,6 +2,8 @@
 /* Facts of the pages: what they say of a city (rig.h) and what they keep to themselves. */
 #include "api/rig.h"
 
+#include "mac/params.h"
+
 /* ------------------------------------------------------------------ states */
 
 BOTH(a_device_is_never_silent_attention_or_works)
@@ -393,6 +395,44 @@ TEST(no_more_than_five_hundred_findings_are_listed)
 }
 
 /* ------------------------------------------------------------------ frames */
+
+BOTH(a_radio_says_what_it_does_what_it_is_asked_and_why)
+{
+    struct city *c = city_in(where);
+    struct params_state state;
+    u8 room[PARAMS_BYTES];
+    struct buf out = BUF(room);
+    gateway(c, GATEWAY, "北", c->now_us);
+    device(c, RIVER, "神通川", "river", c->now_us, 90);
+    params_begin(&state, lora_region_by_name(S("AS923-1")));
+    state.now.rx1_delay_s = 5;
+    state.talk.asked   = 1u << ASK_CHANNEL;
+    state.talk.refused = 1u << ASK_DUTY;
+    params_write(&out, &state);
+    radio_page(&c->call, RIVER);
+    TRUE(json_is(json_get(answered(c, 200), S("does")), JSON_NULL));           /* no session speaks */
+    sql(c, "INSERT INTO session VALUES (1, %lld, 77, 1, 1, x'00', NULL, NULL, x'00', 0, 0, 5, 0, 2, 923200000, 0, NULL)", (long long)RIVER);
+    struct db_query *q = db_query(c->db, "INSERT INTO mac_state (tenant, dev_eui, session, state) VALUES (1, $1, 77, $2)");
+    db_bind_i64(q, 1, (i64)RIVER);
+    db_bind_bytes(q, 2, buf_bytes(&out));
+    EQ(db_run(q), OK);
+    for (i64 i = 0; i < 3; i++)
+        sql(c, "INSERT INTO mac_log VALUES (1, %lld, %lld, %lld, 'decision %lld', NULL)", (long long)RIVER, (long long)i,
+            (long long)(c->now_us + i), (long long)i);
+    radio_page(&c->call, RIVER);
+    const struct json *page = answered(c, 200), *does = json_get(page, S("does"));
+    i64 n;
+    TRUE(json_i64(&n, json_get(does, S("rx1_delay_s"))) && n == 5);
+    TRUE(json_i64(&n, json_get(does, S("max_eirp_dbm"))) && n == 16);
+    EQ(json_get(does, S("channels"))->members, 2);
+    STR_EQ(json_str(json_at(json_get(page, S("asked")), 0), test_arena()), S("NewChannelReq"));
+    STR_EQ(json_str(json_at(json_get(page, S("refused")), 0), test_arena()), S("DutyCycleReq"));
+    EQ(json_get(page, S("log"))->members, 3);
+    STR_EQ(text_of(json_at(json_get(page, S("log")), 0), "words"), S("decision 2"));
+    radio_page(&c->call, RIVER + 1);
+    (void)answered(c, 404);
+    city_end(c);
+}
 
 BOTH(frames_of_both_directions_and_refusals_stand_newest_first)
 {

@@ -22,6 +22,7 @@ const struct route routes[] = {
     { "GET",  "/v1/devices/:dev_eui",           RIGHT_READ,    HTTP_READS,  get_device,   "one device", 0 },
     { "GET",  "/v1/devices/:dev_eui/frames",    RIGHT_READ,    HTTP_READS,  get_frames,   "its last frames, both directions, and refusals", 0 },
     { "GET",  "/v1/devices/:dev_eui/series",    RIGHT_READ,    HTTP_READS,  get_series,   "one attribute over time", 0 },
+    { "GET",  "/v1/devices/:dev_eui/radio",     RIGHT_READ,    HTTP_READS,  get_radio,    "what its radio does, is asked to do, and why", 0 },
     { "GET",  "/v1/devices/:dev_eui/why",       RIGHT_READ,    HTTP_READS,  get_why,      "why its last frames were refused", 0 },
     { "GET",  "/v1/devices/:dev_eui/downlinks", RIGHT_READ,    HTTP_READS,  get_downlinks, "downlinks and what became of them", 0 },
     { "POST", "/v1/devices/:dev_eui/downlinks", RIGHT_COMMAND, HTTP_WRITES, post_downlink, "queue a downlink", 16 * KIB },
