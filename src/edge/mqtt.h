@@ -5,7 +5,7 @@
 /*
  * The door for gateways that speak MQTT through a broker, as ChirpStack's gateway-bridge, mqtt-forwarder and
  * concentratord do: `PREFIX/gateway/EUI/event/up` and its like come in, `PREFIX/gateway/EUI/command/down` goes out.
- * docs/adr/0018 says why the client is our own: what a broker gives us is acknowledged (PUBACK) after the commit
+ * docs/adr/0017 says why the client is our own: what a broker gives us is acknowledged (PUBACK) after the commit
  * that holds it, and not before, so a frame that the broker has taken outlives us.
  *
  * The way to the broker is handed in (mqtt_way.h, or a test's own), so nothing here knows of sockets.

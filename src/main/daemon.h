@@ -29,4 +29,14 @@ void decoder_tick(struct decoder *d);
 bool decoder_busy(const struct decoder *d);
 void decoder_close(struct decoder *d);
 
+/* Gateways behind an MQTT broker. NULL in *out: the settings name none. False with words: they cannot be followed.
+ * `ready` is called on the loop when there is something to do, and then calls broker_turn. */
+struct broker;
+struct downs;
+bool broker_open(struct broker **out, struct env *env, struct downs *downs, const struct settings *set, struct loop *loop,
+                 void (*ready)(void *of), void *of, struct str *why, struct arena *boot);
+/* True: a batch has ended, *err says how. NULL does nothing. */
+bool broker_turn(struct broker *b, enum err *err);
+void broker_close(struct broker *b);
+
 #endif

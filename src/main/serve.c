@@ -41,6 +41,7 @@ struct daemon {
     struct loop_wake *writes;
     struct udp *udp;
     struct gateways *gateways;
+    struct broker *broker;
     struct stations *stations;               /* NULL: no address was set for them */
     struct http *http;
     struct decoder *decoder;
@@ -141,6 +142,20 @@ static void stations(void *arg)
         commit(d);
 }
 
+/* As datagrams(), for gateways behind a broker. */
+static void messages(void *arg)
+{
+    struct daemon *d = arg;
+    enum err err = OK;
+    if (!broker_turn(d->broker, &err))
+        return;
+    finish(d, err);
+    if (err == OK && !mono_before(sys_now(), gateways_due(d->gateways)))
+        (void)gateways_tick(d->gateways);
+    if (d->env.open)
+        commit(d);
+}
+
 static void writes(void *arg)
 {
     struct daemon *d = arg;
@@ -211,6 +226,8 @@ static void turn(void *arg)
     decoder_tick(d->decoder);
     if (d->env.open || d->env.outbox.count || d->env.failed != OK)
         commit(d);
+    if (d->exit_code == 0)
+        messages(d);
     if (d->exit_code == 0)
         housekeeping(d);
     schedule(d);
@@ -293,6 +310,8 @@ static bool open_doors(struct daemon *d, struct arena *boot)
         return fail(why);
     if (!open_stations(d, &why, boot))
         return fail(why);
+    if (!broker_open(&d->broker, &d->env, gateways_downs(d->gateways), d->set, d->loop, messages, d, &why, boot))
+        return fail(why);
     (void)loop_watch(d->loop, udp_fd(d->udp), datagrams, d);
     return true;
 }
@@ -334,6 +353,7 @@ static void close_doors(struct daemon *d)
         decoder_close(d->decoder);
     if (d->stations)
         stations_close(d->stations);
+    broker_close(d->broker);
     if (d->gateways)
         gateways_close(d->gateways);
     if (d->udp)

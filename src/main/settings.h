@@ -12,6 +12,14 @@
     X(http,            TEXT,    "127.0.0.1:8080", "",  0, 0,              "address of the screens and the API")       \
     X(udp,             TEXT,    "127.0.0.1:1700", "",  0, 0,              "address for gateways (Semtech UDP)")       \
     X(lns,             TEXT,    "",              "",   0, 0,              "address for gateways that run Basics Station (TLS: lns.crt and lns.key in the data folder); empty: nobody is let in there") \
+    X(mqtt_gateways,   TEXT,    "",              "",   0, 0,              "broker of gateways that speak MQTT as ChirpStack's do, host:port; empty: none") \
+    X(mqtt_prefix,     TEXT,    "as923",         "",   0, 0,              "what their topics begin with, in front of /gateway/; several with commas between") \
+    X(mqtt_client,     TEXT,    "hotaru",        "",   0, 0,              "our name at the broker, which keeps under it what came while we were away; nobody else may use it") \
+    X(mqtt_user,       TEXT,    "",              "",   0, 0,              "our user there; empty: none")             \
+    X(mqtt_password_file, TEXT, "",              "",   0, 0,              "file with its password")                   \
+    X(mqtt_ca_file,    TEXT,    "",              "",   0, 0,              "who signs the broker's certificate (PEM); empty: no TLS, for this machine or a network of your own") \
+    X(mqtt_cert_file,  TEXT,    "",              "",   0, 0,              "certificate that we show the broker (PEM); empty: none") \
+    X(mqtt_key_file,   TEXT,    "",              "",   0, 0,              "its key (PEM)")                            \
     X(kek_file,        TEXT,    "",              "",   0, 0,              "key under which device keys are wrapped; default: kek in the data folder; keep a copy elsewhere") \
     X(profiles,        TEXT,    "",              "",   0, 0,              "folder with device profiles of your own")  \
     X(codecs,          TEXT,    "",              "",   0, 0,              "folder with JavaScript codecs of your own") \

@@ -20,6 +20,7 @@ struct field {
     const struct field *of;            /* the fields of a message inside */
     const char *const *words;          /* ENUM; ends with NULL */
 };
+#define SECONDS_MAX 8000000000LL       /* the year 2223, or as long a time: exact in a double of microseconds */
 #define AT(type, member) .at = offsetof(struct type, member)
 
 static const char *const crc_words[] = { "NO_CRC", "BAD_CRC", "CRC_OK", NULL };
@@ -220,9 +221,16 @@ static bool seconds_read(i64 *us, struct bytes block)
             return false;
         *(part.number == 1 ? &s : &ns) = (i64)part.value;
     }
-    bool sane = s > -(1LL << 40) && s < (1LL << 40) && ns > -1000000000 && ns < 1000000000;
-    *us = sane ? s * US_PER_S + ns / 1000 : 0;
+    *us = s > -SECONDS_MAX && s < SECONDS_MAX && ns > -1000000000 && ns < 1000000000 ? s * US_PER_S + ns / 1000 : 0;
     return !c.bad;
+}
+
+/* Before 1970 nobody heard anything. */
+static bool time_read(i64 *us, struct bytes block)
+{
+    bool good = seconds_read(us, block);
+    *us = MAX(*us, 0);
+    return good;
 }
 
 static u8 wire_of(u8 kind)
@@ -250,7 +258,7 @@ static enum err pb_take(u8 *base, const struct field *f, const struct part *part
     case FLOAT: *MEMBER(double, base, f) = float_of((u32)part->value); return OK;
     case BYTES: *MEMBER(struct bytes, base, f) = part->block;          return OK;
     case EUI:   return eui_read(MEMBER(u64, base, f), str_of(part->block)) ? OK : ERR_INVALID;
-    case TIME:
+    case TIME:  return time_read(MEMBER(i64, base, f), part->block) ? OK : ERR_INVALID;
     case SPAN:  return seconds_read(MEMBER(i64, base, f), part->block) ? OK : ERR_INVALID;
     case ONE_OF: *MEMBER(u32, base, f) = f->number;                    break;
     case LIST:   sub = next_item(base, f);                             break;
@@ -313,12 +321,12 @@ static bool whole(i64 *out, const struct json *v, struct arena *arena)
 
 static bool real(double *out, const struct json *v, struct arena *arena)
 {
-    struct str word = json_str(v, arena);
+    struct str said = json_str(v, arena);
     if (!json_is(v, JSON_STRING))
         return json_double(out, v);
-    bool special = str_eq(word, S("NaN")) || str_eq(word, S("Infinity")) || str_eq(word, S("-Infinity"));
-    *out = (double)NAN;
-    return special || str_to_double(out, word);
+    bool above = str_eq(said, S("Infinity")), below = str_eq(said, S("-Infinity"));
+    *out = above ? HUGE_VAL : below ? -HUGE_VAL : (double)NAN;
+    return above || below || str_eq(said, S("NaN")) || str_to_double(out, said);
 }
 
 static bool word(u32 *out, const struct json *v, const char *const *words, struct arena *arena)
@@ -326,7 +334,7 @@ static bool word(u32 *out, const struct json *v, const char *const *words, struc
     struct str said = json_str(v, arena);
     i64 n;
     if (!json_is(v, JSON_STRING)) {
-        *out = json_i64(&n, v) && n >= 0 && n <= INT32_MAX ? (u32)n : 0;
+        *out = json_i64(&n, v) && n >= 0 && n <= UINT32_MAX ? (u32)n : 0;
         return json_is(v, JSON_NUMBER);
     }
     for (*out = 0; words[*out]; ++*out)
@@ -348,7 +356,7 @@ static bool span(i64 *us, const struct json *v, struct arena *arena)
 {
     struct str text = json_str(v, arena);
     double s;
-    if (!str_ends(text, S("s")) || !str_to_double(&s, (struct str){ text.p, text.n - 1 }) || !(fabs(s) < 1e12))
+    if (!str_ends(text, S("s")) || !str_to_double(&s, (struct str){ text.p, text.n - 1 }) || !(fabs(s) < (double)SECONDS_MAX))
         return false;
     *us = llround(s * 1e6);
     return true;
@@ -358,7 +366,7 @@ static bool moment(i64 *us, const struct json *v, struct arena *arena)
 {
     struct wall time = { 0 };
     bool good = wall_read(&time, json_str(v, arena));
-    *us = time.us;
+    *us = time.us > 0 && time.us < SECONDS_MAX * US_PER_S ? time.us : 0;
     return good;
 }
 

@@ -228,7 +228,9 @@ TEST(what_is_no_such_JSON_is_refused)
 TEST(numbers_that_are_none_are_kept_for_who_judges_them)
 {
     TRUE(isnan(json(GWPB_UPLINK, "{\"rxInfo\":{\"snr\":\"NaN\"}}")->uplink.snr_db));
-    TRUE(isnan(json(GWPB_UPLINK, "{\"rxInfo\":{\"snr\":\"-Infinity\"}}")->uplink.snr_db));
+    TRUE(isinf(json(GWPB_UPLINK, "{\"rxInfo\":{\"snr\":\"-Infinity\"}}")->uplink.snr_db));
+    EQ(json(GWPB_UPLINK, "{\"rxInfo\":{\"gwTime\":\"1969-12-31T23:59:59Z\"}}")->uplink.gateway_us, 0);
+    EQ(json(GWPB_UPLINK, "{\"rxInfo\":{\"gwTime\":\"9999-01-01T00:00:00Z\"}}")->uplink.gateway_us, 0);
     TRUE(isnan(pb(GWPB_UPLINK, "2a053d0000c07f")->uplink.snr_db));
     TRUE(isinf(pb(GWPB_UPLINK, "2a053d0000807f")->uplink.snr_db));
     EQ(json(GWPB_UPLINK, "{\"rxInfo\":{\"crcStatus\":77}}")->uplink.crc, 77);
