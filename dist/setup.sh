@@ -4,7 +4,7 @@
 set -eu
 run="gcc libc6-dev make pkg-config libuv1-dev libmicrohttpd-dev libsqlite3-dev libpq-dev libssl-dev libseccomp-dev
      libjavascriptcoregtk-4.1-0"
-test="postgresql chromium sqlite3 openssl fonts-noto-cjk iproute2 nftables"
+test="postgresql chromium sqlite3 openssl mosquitto fonts-noto-cjk iproute2 nftables"
 check="clang clang-format libclang-rt-dev gcovr"
 want=""
 for set in "$@"; do

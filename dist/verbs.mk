@@ -24,7 +24,7 @@ test:                            ## install what tests need, build, run all test
 	@$(MAKE) $(JOBS) -s portal
 	@$(MAKE) $(JOBS) -s build/hotaru build/unit build/city build/replay build/replay-scene
 ifeq ($(T),)
-	@test/run.sh portal unit replay box scenes peer station badinput crash browser
+	@test/run.sh portal unit replay box scenes peer station mqtt badinput crash browser
 else
 	@build/unit -v $(T)
 endif

@@ -31,6 +31,7 @@ suite() {
         replay)    build/replay && build/replay-scene ;;
         peer)      need_modules test/process && node test/process/peer.mjs ;;
         station)   need_modules test/process && node test/process/station.mjs ;;
+        mqtt)      need_modules test/process && node test/process/mqtt.mjs ;;
         badinput)  need_modules test/process && node test/process/badinput.mjs ;;
         crash)     need_modules test/process && node test/process/crash.mjs 25 ;;
         browser)   need_modules test/browser && test/browser/run.sh ;;
