@@ -14,14 +14,6 @@
 
 /* ------------------------------------------------------------------ which gateway, when */
 
-static bool is_free(const struct gateway *g, i64 from_us, i64 until_us)
-{
-    for (u32 i = 0; i < PLANNED; i++)
-        if (g->planned[i].until_us > from_us && g->planned[i].from_us < until_us)
-            return false;
-    return true;
-}
-
 static i64 score(const struct mac *mac, const struct radio *r)
 {
     u32 gateway = mac_gateway(mac, r->gateway);
@@ -76,46 +68,76 @@ static bool transmission(const struct mac *mac, struct transmission *t, const st
     return t->airtime_us > 0;
 }
 
-static void plan(struct mac *mac, const struct transmission *t)
+static struct calendar_send send_of(const struct mac *mac, const struct transmission *t)
 {
-    u32 index = mac_gateway(mac, t->gateway);
-    if (index == MAC_NONE)
-        return;
-    struct gateway *g = &mac->gateways[index];
-    u32 pause_us = mac->set.plan ? mac->set.plan->pause_ms * 1000 : 0;
-    g->planned[g->planned_next].from_us  = t->at.us - (i64)pause_us;
-    g->planned[g->planned_next].until_us = t->at.us + t->airtime_us + pause_us;
-    g->planned[g->planned_next].batch    = mac->batch;
-    g->planned_next = (u8)((g->planned_next + 1u) % PLANNED);
+    return (struct calendar_send){ t->at.us, t->airtime_us, t->freq_hz, mac->batch };
 }
 
-/* The best gateways' windows, those whose air is free first; the first choice goes into the calendar. */
-static u32 choose(struct mac *mac, struct downlink *out, const struct windows *ws, const struct window *w, size_t bytes,
-                  bool rx1_fits, bool rx2_fits)
+static struct calendar_rules rules_of(const struct mac *mac, const struct gateway *g)
 {
-    struct transmission busy[TRIES_MAX];
+    return (struct calendar_rules){ g->region, mac->set.plan };
+}
+
+void answers_undo(struct mac *mac)
+{
+    for (u32 i = 0; i < mac->gateways_n; i++) {
+        struct calendar_rules rules = rules_of(mac, &mac->gateways[i]);
+        calendar_give_back(&mac->gateways[i].calendar, &rules, mac->batch);
+    }
+}
+
+static enum calendar_says may(const struct mac *mac, const struct transmission *t)
+{
+    const struct gateway *g = &mac->gateways[mac_gateway(mac, t->gateway)];
+    struct calendar_rules rules = rules_of(mac, g);
+    struct calendar_send send = send_of(mac, t);
+    return calendar_ask(&g->calendar, &rules, &send);
+}
+
+static void plan(struct mac *mac, const struct transmission *t)
+{
+    struct gateway *g = &mac->gateways[mac_gateway(mac, t->gateway)];
+    struct calendar_rules rules = rules_of(mac, g);
+    struct calendar_send send = send_of(mac, t);
+    calendar_take(&g->calendar, &rules, &send);
+}
+
+/* What was found: windows that are free, those whose air is taken, and the last reason against one. */
+struct found { struct transmission busy[TRIES_MAX]; u32 waiting; enum calendar_says against; };
+
+static void weigh_window(const struct mac *mac, struct downlink *out, struct found *f, const struct transmission *t)
+{
+    enum calendar_says says = may(mac, t);
+    if (says == CALENDAR_FREE && out->tries_count < TRIES_MAX)
+        out->tries[out->tries_count++] = *t;
+    else if (says == CALENDAR_BUSY && f->waiting < TRIES_MAX)
+        f->busy[f->waiting++] = *t;
+    f->against = says == CALENDAR_FREE ? f->against : says;
+}
+
+/* The best gateways' windows, those whose air is free first; the first choice goes into the calendar. What the law
+ * forbids is no choice. *why: when there is none. */
+static u32 choose(struct mac *mac, struct downlink *out, const struct windows *ws, const struct window *w, size_t bytes,
+                  bool rx1_fits, bool rx2_fits, struct str *why)
+{
     struct radio copies[COPIES_MAX];
+    struct found f = { .waiting = 0 };
     struct mono heard = mono_after(w->close_at, -mac->set.window_us);
-    u32 n = 0, waiting = 0;
     memcpy(copies, w->copy, w->copies * sizeof copies[0]);
     best_first(mac, copies, w->copies);
     for (u32 i = 0; i < w->copies; i++)
         for (int window = 1; window <= 2; window++) {
             struct transmission t;
-            u32 index = mac_gateway(mac, copies[i].gateway);
-            if (!(window == 1 ? rx1_fits : rx2_fits) || index == MAC_NONE ||
-                !transmission(mac, &t, ws, &copies[i], heard, window, bytes))
-                continue;
-            if (n < TRIES_MAX && is_free(&mac->gateways[index], t.at.us, t.at.us + t.airtime_us))
-                out->tries[n++] = t;
-            else if (waiting < TRIES_MAX)
-                busy[waiting++] = t;
+            if ((window == 1 ? rx1_fits : rx2_fits) && mac_gateway(mac, copies[i].gateway) != MAC_NONE &&
+                transmission(mac, &t, ws, &copies[i], heard, window, bytes))
+                weigh_window(mac, out, &f, &t);
         }
-    for (u32 i = 0; i < waiting && n < TRIES_MAX; i++)
-        out->tries[n++] = busy[i];                 /* the gateway itself may still find room */
-    if (n > 0)
+    for (u32 i = 0; i < f.waiting && out->tries_count < TRIES_MAX; i++)
+        out->tries[out->tries_count++] = f.busy[i];    /* the gateway itself may still find room */
+    if (out->tries_count > 0)
         plan(mac, &out->tries[0]);
-    return out->tries_count = n;
+    *why = f.against == CALENDAR_FREE ? S("no gateway that heard it can answer") : calendar_words(f.against);
+    return out->tries_count;
 }
 
 static void send(struct env *env, const struct window *w, struct downlink *d, struct bytes phy, i64 id)
@@ -190,11 +212,12 @@ static void answer_join(struct env *env, struct window *w)
     if (!seal_accept(env, &phy, w))
         return;
     i64  id = env_next_id(env);
-    bool sent = choose(env->mac, &down, &ws, w, phy.n, true, true) > 0;
+    struct str why;
+    bool sent = choose(env->mac, &down, &ws, w, phy.n, true, true, &why) > 0;
     (void)down_insert(env, d, DOWN_JOIN, id, sent ? DOWN_OFFERED : DOWN_FAILED, false, -1, (struct bytes){ room, 0 }, 0, -1,
                       sent ? down.tries[0].gateway : 0,
                       str_fmt(&env->event, "DevAddr %08x", env->mac->sessions[w->session].devaddr),
-                      sent ? S("") : S("no gateway that heard the join-request can answer"));
+                      sent ? S("") : why);
     if (sent)
         send(env, w, &down, buf_bytes(&phy), id);
 }
@@ -396,9 +419,10 @@ static void answer_data(struct env *env, struct window *w)
         return;
     weigh(env, &a, w);
     size_t bytes = a.bytes + LORA_FHDR_MIN + LORA_MIC_SIZE + 1 + a.has_item;
-    if (choose(env->mac, &down, &a.ws, w, bytes, a.fits[1], a.fits[2]) == 0) {
+    struct str why;
+    if (choose(env->mac, &down, &a.ws, w, bytes, a.fits[1], a.fits[2], &why) == 0) {
         mac_refuse(env, env->mac->devices[w->device].tenant, env->mac->devices[w->device].dev_eui, DROP_NO_ROOM, 0,
-                   S("no gateway that heard the uplink can answer it"));
+                   str_fmt(&env->event, "nothing is sent: %.*s", STR(why)));
         return;
     }
     if (!seal(env, &phy, &a, w, &fcnt))

@@ -53,17 +53,18 @@ static i64 used_us(const struct calendar_budget *b, i64 part)
     return sum;
 }
 
-static void draw(struct calendar *c, const struct calendar_rules *r, const struct calendar_send *send, bool back)
+/* Books an airtime, or takes it back. */
+static void draw(struct calendar *c, const struct calendar_rules *r, const struct calendar_slot *slot, bool back)
 {
-    i64 hour_us, part = send->at_us / PART_US;
-    struct calendar_budget *b = budget_of(c, r, send->hz, &hour_us);
+    i64 hour_us, part = slot->from_us / PART_US;
+    struct calendar_budget *b = budget_of(c, r, slot->hz, &hour_us);
     if (!b)
         return;
     turn_to(b, part);
     if (b->part - part >= CALENDAR_PARTS)
         return;
     u32 *used = &b->used_us[part % CALENDAR_PARTS];
-    *used = back ? *used - MIN(*used, send->airtime_us) : *used + send->airtime_us;
+    *used = back ? *used - MIN(*used, slot->airtime_us) : *used + slot->airtime_us;
 }
 
 u32 calendar_used_permille(const struct calendar *c, const struct calendar_rules *rules, i64 now_us, u32 hz)
@@ -80,7 +81,11 @@ static struct calendar_slot slot_of(const struct calendar_rules *r, const struct
 {
     bool is_short = is_national(r) && send->hz > r->plan->long_hz_max;
     i64  pause_us = !is_national(r) ? 0 : (is_short ? r->plan->short_pause_ms : r->plan->pause_ms) * US_PER_MS;
-    return (struct calendar_slot){ send->at_us, send->at_us + send->airtime_us + MAX(pause_us, CALENDAR_GAP_US) };
+    return (struct calendar_slot){ .from_us    = send->at_us,
+                                   .until_us   = send->at_us + send->airtime_us + MAX(pause_us, CALENDAR_GAP_US),
+                                   .airtime_us = send->airtime_us,
+                                   .hz         = send->hz,
+                                   .batch      = send->batch };
 }
 
 static bool overlap(const struct calendar_slot *a, const struct calendar_slot *b)
@@ -113,16 +118,14 @@ void calendar_take(struct calendar *c, const struct calendar_rules *rules, const
         if (c->slot[i].until_us < first->until_us)
             first = &c->slot[i];
     *first = slot_of(rules, send);
-    draw(c, rules, send, false);
+    draw(c, rules, first, false);
 }
 
-void calendar_give_back(struct calendar *c, const struct calendar_rules *rules, const struct calendar_send *send)
+void calendar_give_back(struct calendar *c, const struct calendar_rules *rules, u32 batch)
 {
-    struct calendar_slot was = slot_of(rules, send);
     for (int i = 0; i < CALENDAR_SLOTS; i++)
-        if (c->slot[i].from_us == was.from_us && c->slot[i].until_us == was.until_us) {
-            c->slot[i] = (struct calendar_slot){ 0, 0 };
-            draw(c, rules, send, true);
-            return;
+        if (c->slot[i].until_us != 0 && c->slot[i].batch == batch) {
+            draw(c, rules, &c->slot[i], true);
+            c->slot[i] = (struct calendar_slot){ 0 };
         }
 }

@@ -16,7 +16,8 @@
 #define CALENDAR_PARTS   12           /* of an hour: what was sent is known to five minutes */
 #define CALENDAR_GAP_US  (30 * US_PER_MS)      /* between two frames of a gateway's own queue */
 
-struct calendar_slot { i64 from_us, until_us; };       /* with its silence; until 0: unused */
+/* With its silence; until 0: unused. `batch` is its owner's name for it. */
+struct calendar_slot { i64 from_us, until_us; u32 airtime_us, hz, batch; };
 struct calendar_budget { i64 part; u32 used_us[CALENDAR_PARTS]; };
 struct calendar {
     struct calendar_slot slot[CALENDAR_SLOTS];
@@ -24,7 +25,7 @@ struct calendar {
 };
 
 struct calendar_rules { const struct lora_region *region; const struct lora_plan *plan; };  /* plan NULL: none */
-struct calendar_send { i64 at_us; u32 airtime_us, hz; };
+struct calendar_send { i64 at_us; u32 airtime_us, hz, batch; };
 
 #define CALENDAR_SAYS(X)                                                            \
     X(CALENDAR_FREE,      "")                                                       \
@@ -44,8 +45,8 @@ struct str calendar_words(enum calendar_says says);
 enum calendar_says calendar_ask(const struct calendar *c, const struct calendar_rules *rules, const struct calendar_send *send);
 /* It is going to be. A full calendar forgets what ends first. */
 void calendar_take(struct calendar *c, const struct calendar_rules *rules, const struct calendar_send *send);
-/* It was not sent after all. */
-void calendar_give_back(struct calendar *c, const struct calendar_rules *rules, const struct calendar_send *send);
+/* What was planned under that name is not sent after all. */
+void calendar_give_back(struct calendar *c, const struct calendar_rules *rules, u32 batch);
 /* What of the hour's allowance of the band of that frequency is used, in thousandths; 0 where there is none. */
 u32 calendar_used_permille(const struct calendar *c, const struct calendar_rules *rules, i64 now_us, u32 hz);
 

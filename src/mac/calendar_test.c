@@ -11,14 +11,14 @@ static struct calendar_rules of(const char *region, const char *plan)
 
 static struct calendar_send at(i64 at_us, u32 airtime_ms, u32 hz)
 {
-    return (struct calendar_send){ at_us, airtime_ms * 1000, hz };
+    return (struct calendar_send){ at_us, airtime_ms * 1000, hz, 0 };
 }
 
 TEST(a_gateway_sends_one_frame_at_a_time_whatever_its_frequency)
 {
     struct calendar c = { 0 };
     struct calendar_rules r = of("US915", NULL);
-    calendar_take(&c, &r, &(struct calendar_send){ 10 * SECOND, 400000, 923300000 });
+    calendar_take(&c, &r, &(struct calendar_send){ 10 * SECOND, 400000, 923300000, 0 });
     static const struct { i64 at_us; u32 airtime_ms; int says; } rows[] = {
         { 10 * SECOND, 400, CALENDAR_BUSY },
         { 10 * SECOND - 200000, 300, CALENDAR_BUSY },
@@ -80,10 +80,13 @@ TEST(what_was_not_sent_after_all_is_given_back)
     struct calendar c = { 0 };
     struct calendar_rules r = of("EU868", NULL);
     struct calendar_send s = at(7200 * SECOND, 36000, 868100000), other = at(7300 * SECOND, 1000, 868100000);
+    s.batch = 7;
     calendar_take(&c, &r, &s);
     EQ(calendar_ask(&c, &r, &other), CALENDAR_SPENT);
     EQ(calendar_ask(&c, &r, &s), CALENDAR_SPENT);
-    calendar_give_back(&c, &r, &s);
+    calendar_give_back(&c, &r, 6);
+    EQ(calendar_ask(&c, &r, &s), CALENDAR_SPENT);
+    calendar_give_back(&c, &r, 7);
     EQ(calendar_ask(&c, &r, &other), CALENDAR_FREE);
     EQ(calendar_ask(&c, &r, &s), CALENDAR_FREE);
 }
@@ -93,7 +96,7 @@ TEST(a_full_calendar_forgets_what_ends_first)
     struct calendar c = { 0 };
     struct calendar_rules r = of("US915", NULL);
     for (int i = 0; i < CALENDAR_SLOTS + 1; i++)
-        calendar_take(&c, &r, &(struct calendar_send){ (100 - i) * SECOND, 100000, 923300000 });
+        calendar_take(&c, &r, &(struct calendar_send){ (100 - i) * SECOND, 100000, 923300000, 0 });
     struct calendar_send first = at(84 * SECOND, 100, 923300000), last = at(100 * SECOND, 100, 923300000),
                          forgotten = at(85 * SECOND, 100, 923300000);
     EQ(calendar_ask(&c, &r, &last), CALENDAR_BUSY);

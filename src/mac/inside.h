@@ -3,6 +3,7 @@
 #define HOTARU_MAC_INSIDE_H
 
 #include "mac/adr.h"
+#include "mac/calendar.h"
 #include "mac/mac.h"
 #include "mac/params.h"
 
@@ -18,7 +19,6 @@
 #define COPIES_MAX 8
 #define REPLAY_WINDOW 4096            /* counters behind the highest that a late frame may still have; a power of two */
 #define LATE_SESSIONS 16384           /* sessions whose windows are in memory; a power of two: 8.5 MB when all are */
-#define PLANNED 16                    /* transmissions of one gateway that are kept in its calendar */
 #define WINDOWS 16384                 /* a power of two: frames whose copies may still come */
 #define LATE_COPY_US (5 * US_PER_S)   /* so long after it closed, a window still knows its copies */
 #define FLUSH_MAX 1024
@@ -98,8 +98,7 @@ struct gateway {
     float latitude, longitude;
     const struct lora_region *region;
     struct wall last_seen;
-    struct { i64 from_us, until_us; u32 batch; } planned[PLANNED];   /* transmissions to come, on our monotonic clock */
-    u8  planned_next;
+    struct calendar calendar;              /* on our monotonic clock; forgotten with the process */
     char address[48];
     u32 rx_ok, rx_bad, tx;                 /* since the last flush */
     u64 rx_air_us, tx_air_us;
@@ -208,6 +207,7 @@ void  windows_drop_batch(struct env *env);
 
 /* answer.c */
 void  answer_window(struct env *env, struct window *w);
+void  answers_undo(struct mac *mac);              /* what was planned for answers of a batch that was lost: its air is free */
 int   uplink_dr(const struct lora_region *region, const struct radio *radio);
 
 bool  accept_cflist(const struct mac *mac, const struct lora_region *region, u8 out[LORA_CFLIST_SIZE]);

@@ -358,3 +358,26 @@ TEST(an_answer_that_cannot_be_sealed_does_not_leave)
     EQ(rig_current(c, RIVER, 0)->down_next, was);
     rig_forget(&n), rig_stop(c);
 }
+
+/* 1 % of an hour in the sub-band of AS923, where no national plan says otherwise. */
+TEST(a_gateway_that_has_sent_its_hour_is_not_asked_and_the_reason_is_said)
+{
+    struct rig *c = rig_make();
+    struct node n = rig_node(RIVER);
+    rig_join(c, &n);
+    rig_settle(c, &n);
+    c->env.mac->set.plan = NULL;
+    STR_EQ(answer_to(c, &n, asking(&n, 0, S("\x02")), NOW), S("021401"));
+    for (u32 i = 0; i < c->env.mac->gateways_n; i++) {
+        struct gateway *g = &c->env.mac->gateways[i];
+        struct calendar_rules rules = { g->region, NULL };
+        calendar_take(&g->calendar, &rules, &(struct calendar_send){ c->now.us, 36 * (u32)US_PER_S, 923200000, UINT32_MAX });
+    }
+    rig_pass(c, 60 * US_PER_S);
+    STR_EQ(answer_to(c, &n, asking(&n, 1, S("\x02")), NOW), S("none"));
+    EQ(rig_commit(c, NULL), OK);
+    TRUE(str_find(rig_refusal(c), S("as much in this band as an hour allows")) >= 0);
+    rig_pass(c, 3700 * US_PER_S);
+    STR_EQ(answer_to(c, &n, asking(&n, 2, S("\x02")), NOW), S("021401"));
+    rig_forget(&n), rig_stop(c);
+}

@@ -94,15 +94,6 @@ void window_add(struct window *w, const struct radio *radio)
         w->copy[worst] = *radio;
 }
 
-/* What was planned for the answers of a batch that was lost is not sent; its time is free. */
-static void free_air(struct mac *mac)
-{
-    for (u32 i = 0; i < mac->gateways_n; i++)
-        for (u32 k = 0; k < PLANNED; k++)
-            if (mac->gateways[i].planned[k].batch == mac->batch)
-                mac->gateways[i].planned[k].until_us = 0;
-}
-
 /* The batch was lost: its windows never were. They are the youngest. Those of before that closed in it are open
  * again: their frames are accepted, and owed an answer as long as there is time for one. */
 void windows_drop_batch(struct env *env)
@@ -114,7 +105,7 @@ void windows_drop_batch(struct env *env)
     for (u64 n = again; n < mac->window_open; n++)
         at(mac, n)->open = true;
     mac->window_open = again;
-    free_air(mac);
+    answers_undo(mac);
     while (mac->window_next > mac->window_first && at(mac, mac->window_next - 1)->batch == mac->batch) {
         mac->window_next--;
         (void)map_remove(&mac->by_phy, at(mac, mac->window_next)->hash, (u32)(mac->window_next & (WINDOWS - 1)));
