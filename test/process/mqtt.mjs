@@ -6,7 +6,7 @@
  *     node mqtt.mjs [-v]        HOTARU=program
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -14,6 +14,7 @@ import mqtt from 'mqtt';
 import { Daemon, ROOT, folder } from './daemon.mjs';
 import { Device } from './device.mjs';
 import { fact, run, same, section, skip, sleep, until } from './facts.mjs';
+import { build, shim } from './shims.mjs';
 
 const require = createRequire(import.meta.url);
 const gw = require('@chirpstack/chirpstack-api/gw/gw_pb');
@@ -308,6 +309,34 @@ async function kills() {
     same('eight kills in the middle of traffic: all is there, once each', await fcnts(level), [...before, ...told]);
 }
 
+/* The commit itself fails: what was in it had been taken from the broker, and was not acknowledged to it. */
+async function failing() {
+    section('a commit that fails');
+    build('fail.so');
+    const before = await fcnts(river), told = [], codes = [];
+    for (let life = 0; life < 3; life++) {
+        const board = path.join(broker.dir, `board-${life}`), armed = Buffer.alloc(296);
+        writeFileSync(board, armed);
+        await daemon.kill();
+        daemon.env = { LD_PRELOAD: shim('fail.so'), HOTARU_FAIL_DIR: daemon.dir, HOTARU_FAIL_WHAT: 'sync', HOTARU_FAIL_ERRNO: '5', HOTARU_FAIL_BOARD: board };
+        await daemon.start();
+        await until(() => isUp(), 20000, 20);
+        armed.writeBigUInt64LE(1n, 0), armed.writeBigUInt64LE(1n, 8);        /* the next sync */
+        const fd = openSync(board, 'r+');                  /* as it lies: the daemon has it mapped */
+        writeSync(fd, armed, 0, 16, 0);
+        closeSync(fd);
+        daemon.killed = daemon.child;                      /* it will end, and may */
+        told.push(river.fcnt);
+        await A.hear(river.up(Buffer.from([4, life, 90])), { time: Date.now() });
+        codes.push((await daemon.exited).code);
+        daemon.env = {};
+        await daemon.start();
+    }
+    same('the daemon ends, to be started again', codes, [75, 75, 75]);
+    await stored(river, before.length + told.length, 15000);
+    same('and has from the broker again what it could not keep', await fcnts(river), [...before, ...told]);
+}
+
 async function outages() {
     section('outages');
     let before = await fcnts(river), mark = daemon.log.length;
@@ -425,6 +454,7 @@ await run(async () => {
     await ways();
     await refusals();
     await kills();
+    await failing();
     await outages();
     await tls();
     await nonsense();
