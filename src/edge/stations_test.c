@@ -461,6 +461,19 @@ TEST(a_connection_that_is_gone_ends_what_it_was_to_send)
     stop(c);
 }
 
+TEST(what_was_handed_over_is_void_when_the_connection_goes)
+{
+    struct city *c = city_make(true);
+    struct client *k = link_of(c, EUI_A);
+    uplink(c, k, X(1, 5000000), true);
+    wait_for_answer(c);
+    TRUE(told(c, k, S("dnmsg")).n > 0);
+    leave(k);
+    turn(c);
+    EQ(row(c, "SELECT state FROM downlink"), DOWN_FAILED);
+    stop(c);
+}
+
 TEST(a_frame_that_was_kept_is_stored_and_not_answered)
 {
     struct city *c = city_make(true);
