@@ -81,9 +81,16 @@ static int change(struct verb_call *call, struct env *env, const struct gateway_
     key.kind       = w->certificate ? KEY_CERTIFICATE : KEY_TOKEN;
     if (w->certificate && !tls_print(w->certificate, key.hash))
         return say(1, "there is no certificate in PEM in that file");
-    enum err err = w->rotate      ? rotate(env, 1, w->eui, &marked)
-                 : w->certificate ? access_gateway_key_put(env->db, &key)
-                                  : access_gateway_token_new(env->db, &key, env->random, env->world, &token, call->boot);
+    enum err err = db_begin(env->db);
+    if (err != OK)
+        return say(1, err_words(err));
+    err = w->rotate      ? rotate(env, 1, w->eui, &marked)
+        : w->certificate ? access_gateway_key_put(env->db, &key)
+                         : access_gateway_token_new(env->db, &key, env->random, env->world, &token, call->boot);
+    if (err == OK)
+        err = db_commit(env->db);
+    else
+        db_rollback(env->db);
     if (err == ERR_FULL)
         return say(1, "this gateway has eight keys already");
     if (err != OK)
