@@ -287,6 +287,7 @@ TEST(a_session_is_kept_and_both_kinds_of_topics_are_asked_for)
     EQ(turn(c), OK);
     TRUE(mqtt_is_up(c->door));
     mqtt_close(c->door);
+    downs_close(c->downs);
     BYTES_EQ(said(c), hex("e000"));
     open_door(c, "");
     stop(c);
