@@ -16,6 +16,7 @@
 #define ANONYMOUS_MAX   2048                 /* connections that have not said who they are, */
 #define ANONYMOUS_HOST  256                  /* and of one host */
 #define HELLO_US        (10 * US_PER_S)      /* so long they may take to say it */
+#define WATCH_US        US_PER_S             /* how often all of them are looked at */
 #define PING_US         (30 * US_PER_S)
 #define SILENT_US       (90 * US_PER_S)      /* three pings without an answer: nobody is there */
 #define MESSAGE_MAX     16384
@@ -63,6 +64,7 @@ struct stations {
     struct station *anonymous, *links, *gone;
     u32 anonymous_n;
     struct station **by_gateway;  struct radio_clock *clocks;  u32 gateways_n;
+    struct mono watched, warned;
     struct arena event, answers;
 };
 
@@ -252,7 +254,14 @@ static enum drop judge(struct station *st, u64 eui, struct str authorization, en
         mac_stranger(s->env, eui, address_str(&s->event, st->peer));
         return DROP_UNKNOWN_GATEWAY;
     }
-    return may_enter(st, eui, authorization, door) ? PASS : DROP_STATION_KEY;
+    if (may_enter(st, eui, authorization, door))
+        return PASS;
+    if (mono_since(env_now(s->env), s->warned) >= US_PER_S) {          /* who knocks does not fill the log */
+        s->warned = env_now(s->env);
+        log_line(LOG_WARN, "station gateway=%016llx from=%.*s refused: neither its token nor its certificate", (unsigned long long)eui,
+                 STR(address_str(&s->event, st->peer)));
+    }
+    return DROP_STATION_KEY;
 }
 
 /* ------------------------------------------------------------------ discovery */
@@ -376,6 +385,17 @@ static enum drop take_frame(struct station *st, const struct station_frame *f)
 
 /* ------------------------------------------------------------------ the other messages */
 
+static bool has_share(struct station *st)
+{
+    struct mono now = env_now(st->of->env);
+    i64 earned = mono_since(now, st->refilled) * MESSAGES_PER_S / US_PER_S;
+    if (earned > 0) {
+        st->tokens   = MIN(st->tokens + earned, MESSAGES_PER_S);
+        st->refilled = now;
+    }
+    return st->tokens-- > 0 || (st->tokens = 0);
+}
+
 /* Its own words about itself, fit for a line of the log. */
 static struct str plain(struct arena *a, struct str words)
 {
@@ -427,17 +447,6 @@ static enum drop take_message(struct station *st, const struct station_message *
     case STATION_OTHER:   break;
     }
     return DROP_STATION_KIND;
-}
-
-static bool has_share(struct station *st)
-{
-    struct mono now = env_now(st->of->env);
-    i64 earned = mono_since(now, st->refilled) * MESSAGES_PER_S / US_PER_S;
-    if (earned > 0) {
-        st->tokens   = MIN(st->tokens + earned, MESSAGES_PER_S);
-        st->refilled = now;
-    }
-    return st->tokens-- > 0 || (st->tokens = 0);
 }
 
 static enum drop drop_of(enum station_fault fault)
@@ -516,6 +525,11 @@ static void take_data(struct station *st, const struct ws_frame *f)
 static void take_ws(struct station *st, const struct ws_frame *f)
 {
     st->heard = env_now(st->of->env);
+    bool whole = f->op == WS_TEXT && f->fin;       /* has its share as a message */
+    if (st->stage == AT_TALK && !whole && f->op != WS_CLOSE && !has_share(st)) {
+        close_with(st, WS_POLICY, DROP_GATEWAY_FLOOD);
+        return;
+    }
     switch (f->op) {
     case WS_PING:  (void)put(st, ws_frame_write(WS_PONG, f->payload, &st->of->event)); break;
     case WS_PONG:  break;
@@ -867,6 +881,9 @@ static bool watch_links(struct stations *s, struct mono now)
 bool stations_tick(struct stations *s)
 {
     struct mono now = env_now(s->env);
+    if (mono_since(now, s->watched) < WATCH_US)
+        return false;
+    s->watched = now;
     arena_reset(&s->event);
     bool anonymous = watch_anonymous(s, now), links = watch_links(s, now);
     sweep(s);

@@ -607,6 +607,30 @@ TEST(one_gateway_has_its_share)
     leave(k), stop(c);
 }
 
+TEST(pings_and_parts_have_their_share_too)
+{
+    static const u8 kinds[] = { 0x89, 0x8A, 0x00 };
+    struct city *c = city_make(true);
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        struct client *k = link_of(c, EUI_A);
+        if (kinds[i] == 0x00)
+            frame(k, 0x01, (struct bytes){ NULL, 0 });
+        for (int n = 0; n < 1100 && !k->over; n++) {
+            u8 bare[6] = { kinds[i], 0x80 };
+            if (send(k->fd, bare, sizeof bare, MSG_NOSIGNAL) < 0)
+                break;
+            if (n % 100 == 99)
+                turn(c), hear(k);
+        }
+        turn(c);
+        hear(k);
+        TRUE(k->over);
+        EQ(dropped(c, DROP_GATEWAY_FLOOD), i + 1);
+        leave(k);
+    }
+    stop(c);
+}
+
 TEST(who_does_not_say_who_it_is_is_hung_up_on)
 {
     struct city *c = city_make(true);
