@@ -130,12 +130,28 @@ async function joins() {
     same('the same request again is no second join', after.hotaru_joins_total - before.hotaru_joins_total, 0);
 }
 
+/* Each is told what its radio shall do, does it, and hears that its answer came: then nothing more is owed. */
+async function settle(devices) {
+    section('parameters');
+    await Promise.all(devices.map(async (d) => {
+        let at = marks();
+        await B.hear(d.up(undefined, { port: null }));
+        const x = await downFor(d, at, 6000);
+        same('a device is told its power, its dwell time and its eighth channel', x && x.f.fopts, '0903070740bf8c50');
+        at = marks();
+        await B.hear(d.up(undefined, { port: null, fopts: '090703' }));
+        const y = await downFor(d, at, 6000);
+        same('and its answer, which it repeats until then, is answered', y && y.f.fopts, '');
+    }));
+    await sleep(1500);                                          /* the last answer is off the air */
+}
+
 /* ------------------------------------------------------------------ the way of a reading */
 
 async function readings() {
     section('readings');
     const began = Date.now();
-    const phy = river.up(Buffer.from([0x04, 0xd2, 90]), { fopts: '09' });
+    const phy = river.up(Buffer.from([0x04, 0xd2, 90]));
     same('an uplink is acknowledged', await A.hear(phy, { freq: 922.4, time: iso(began) }), true);
     const entity = await daemon.get(`/ngsi-ld/v1/entities/${entityOf(river, 'WaterObserved')}`);
     same('its entity is there when the acknowledgement is', entity.status, 200);
@@ -170,7 +186,7 @@ async function readings() {
 
 async function scripts() {
     section('codecs');
-    await B.hear(snow.up(Buffer.from([3, 0x0f, 0xa1, 0x05, 0xdc, 0xff, 0xe7, 0x01, 0x2c, 88]), { fopts: '09' }));
+    await B.hear(snow.up(Buffer.from([3, 0x0f, 0xa1, 0x05, 0xdc, 0xff, 0xe7, 0x01, 0x2c, 88])));
     const e = await until(async () => {
         const rs = await daemon.get(`/ngsi-ld/v1/entities/${entityOf(snow, 'SnowMeltingDevice')}?options=keyValues`);
         return rs.status === 200 && rs.json();
@@ -182,7 +198,7 @@ async function scripts() {
     fact('what the codec cannot read is counted', why);
     const told = await daemon.json(`/v1/devices/${snow.dev_eui}/why`);
     fact('and the device’s page says why', JSON.stringify(told).includes('expected 10'), told);
-    await B.hear(quiet.up(Buffer.from('fe01', 'hex'), { fopts: '09' }));
+    await B.hear(quiet.up(Buffer.from('fe01', 'hex')));
     const page = await until(async () => { const p = await daemon.json(`/v1/devices/${quiet.dev_eui}`); return p.state === 'works' && p; }, 8000, 30);
     same('a device without a codec is heard all the same', page && [page.entity, page.values], [null, []]);
 }
@@ -207,7 +223,7 @@ async function answers() {
     await sleep(350);
     same('a late copy is not answered', marks() - at, 0);
 
-    phy = level.up(Buffer.from([0x04, 0x01, 80]), { confirmed: true, fopts: '09' });
+    phy = level.up(Buffer.from([0x04, 0x01, 80]), { confirmed: true, fopts: '090703' });
     await A.hear(phy);
     x = await downFor(level, at);
     same('the next answer takes the next counter, and asks no more for what was answered', x && [x.f.ack, x.f.fcnt, x.f.mic, x.f.fopts], [true, 1, true, '']);
@@ -287,7 +303,7 @@ async function refusals() {
     let at = marks();
     const tries = [];
     const says = (words) => (down) => { if (second.read(down.phy)) { tries.push([down.gateway.name, down.txpk.tmst, down.txpk.freq, down.phy.toString('hex')]); return words; } return undefined; };
-    await A.hear(second.up(Buffer.from([4, 0, 80]), { fopts: '09' }));
+    await A.hear(second.up(Buffer.from([4, 0, 80])));
     await sleep(300);
     A.answer = says('TOO_LATE');
     B.answer = says(undefined);
@@ -347,7 +363,7 @@ async function personal() {
     where.writeInt32BE(367123456, 0);
     where.writeInt32BE(1372345678, 4);
     where[8] = 77;
-    await A.hear(bag.up(where, { fopts: '09' }));
+    await A.hear(bag.up(where));
     const page = await until(async () => { const p = await daemon.json(`/v1/devices/${bag.dev_eui}`); return p.battery_pct === 77 && p; }, 8000, 30);
     same('its battery is shown', page && page.battery_pct, 77);
     same('and nothing that it read', [page.personal, page.values, page.lat, page.lon, page.entity], [true, [], null, null, null]);
@@ -543,6 +559,7 @@ await run(async () => {
     await enrolment();
     await strangers();
     await joins();
+    await settle(everyone.filter((d) => d !== level));
     await readings();
     await scripts();
     await answers();
