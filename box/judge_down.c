@@ -22,6 +22,7 @@
 #define KNOWN_US    (5 * US_PER_S)       /* so long after that they are known as copies */
 #define AGAIN_US    (1 * US_PER_S)       /* what was heard so much later is no copy: it was sent again */
 #define TURN_US     (50 * US_PER_MS)     /* the daemon's loop, under load */
+#define SAFE_US     (500 * US_PER_MS)    /* more than any way and any gateway's queue need */
 #define LAST_US     (60 * US_PER_MS)     /* what could leave no sooner than that before its time stays */
 #define LISTENS_US  (50 * US_PER_MS)
 
@@ -194,7 +195,10 @@ static void check_in_time(const struct down *d, const struct catch *h, int windo
     if (m && mono_before(due, m->at.at))
         due = m->at.at;
     i64 late = mono_since(b->now, due) - waited;
-    if (late > TURN_US && !is_full_since(heard.at))
+    bool soon = mono_since(its_time, b->now) < SAFE_US;        /* else it is in time wherever its gateway stands */
+    if (is_full_since(heard.at))
+        return;                                                /* it may have been refused, and have come again */
+    if (late > TURN_US && soon)
         box_broken("window", "the answer to %.*s leaves %lld ms after it could, %lld ms before its time", STR(judge_what(&j->said.p[h->said])),
                    (long long)(late / 1000), (long long)(ahead / 1000));
     if (mono_since(its_time, b->now) + waited < LAST_US - TURN_US)
