@@ -182,7 +182,8 @@ static void thief(struct box *b)
         u32 age = below(chance() < 0.5 ? MIN(frames, 200u) : frames);
         struct bytes phy = judge_frame(frames - 1 - age);
         struct reception r = { .n = (u8)phy.n, .dr = DR_2, .stat = 1, .hz = sim_region()->up[0].first_hz,
-                               .tmst = sim_gateway_tmst(g, b->sim.started, b->now), .rssi_dbm = -90, .snr_cb = 50,
+                               .tmst = sim_gateway_tmst(g, b->sim.started, b->now) - n * 7000,    /* one after the other */
+                               .rssi_dbm = -90, .snr_cb = 50,
                                .at = mono_after(b->now, g->backhaul_us) };
         memcpy(r.phy, phy.p, phy.n);
         if (sim_gateway_works(g, b->now))

@@ -126,6 +126,25 @@ static struct listens listens_of(const struct device *d, bool joins)
                              .dwell      = k->dwell_down };
 }
 
+static bool is_near(struct place p, i64 lat_e7, i64 lon_e7)
+{
+    i64 lat = (i64)(p.lat * 1e7) - lat_e7, lon = (i64)(p.lon * 1e7) - lon_e7;
+    return lat > -20 && lat < 20 && lon > -20 && lon < 20;
+}
+
+/* A child that stands at the school's own mast: that place is printed on the mast, and says nothing of the child. */
+static bool is_public_place(i64 lat_e7, i64 lon_e7)
+{
+    const struct sim *s = &the_judge->box->sim;
+    for (u32 i = 0; i < s->gateways_n; i++)
+        if (is_near(s->gateways[i].at, lat_e7, lon_e7))
+            return true;
+    for (u32 i = 0; i < s->devices_n; i++)
+        if (s->devices[i].kind != KIND_TRACKER && is_near(s->devices[i].at, lat_e7, lon_e7))
+            return true;
+    return false;
+}
+
 /* Where a child is: nobody may find these bytes or figures anywhere. */
 static void note_place(struct said *s, struct bytes payload)
 {
@@ -133,7 +152,7 @@ static void note_place(struct said *s, struct bytes payload)
     if (payload.n < TRACKER_PLACE)
         return;
     s->place = get_u64be(payload.p);
-    if (map_get(&j->places, s->place) != MAP_NONE)
+    if (map_get(&j->places, s->place) != MAP_NONE || is_public_place((i32)get_u32be(payload.p), (i32)get_u32be(payload.p + 4)))
         return;
     map_put(&j->places, s->place, 0);
     for (u32 i = 0; i < 2; i++) {                          /* as written with seven decimals, and with six */
