@@ -101,6 +101,7 @@ struct radio {
     u8   antenna;
     u8   rf_chain;
     i64  gateway_us;         /* gateway's own wall clock, or 0: it has none */
+    u32  kept_us;            /* so long its gateway had it before it told us; as far as is known */
     u8   context_n;          /* what its road wants back with an answer: Station's xtime and rctx, an MQTT gateway's */
     u8   context[RADIO_CONTEXT];       /* context; not stored, for it means nothing later */
 };

@@ -122,14 +122,14 @@ static u32 choose(struct mac *mac, struct downlink *out, const struct windows *w
 {
     struct radio copies[COPIES_MAX];
     struct found f = { .waiting = 0 };
-    struct mono heard = mono_after(w->close_at, -mac->set.window_us);
+    struct mono told = mono_after(w->close_at, -mac->set.window_us);
     memcpy(copies, w->copy, w->copies * sizeof copies[0]);
     best_first(mac, copies, w->copies);
     for (u32 i = 0; i < w->copies; i++)
         for (int window = 1; window <= 2; window++) {
             struct transmission t;
             if ((window == 1 ? rx1_fits : rx2_fits) && mac_gateway(mac, copies[i].gateway) != MAC_NONE &&
-                transmission(mac, &t, ws, &copies[i], heard, window, bytes))
+                transmission(mac, &t, ws, &copies[i], mono_after(told, -(i64)copies[i].kept_us), window, bytes))
                 weigh_window(mac, out, &f, &t);
         }
     for (u32 i = 0; i < f.waiting && out->tries_count < TRIES_MAX; i++)

@@ -201,7 +201,7 @@ void  late_forget(struct mac *mac);                               /* the chains 
 /* window.c */
 struct window *window_of_copy(struct mac *mac, struct bytes phy, u32 mic);
 struct window *window_open(struct env *env, enum window_kind kind, const struct frame *frame, u32 mic, i64 window_us);
-void  window_add(struct window *w, const struct radio *radio);
+void  window_add(struct window *w, const struct frame *frame);
 void  window_late(struct env *env, struct window *w, const struct radio *radio);   /* a copy after it closed */
 void  windows_drop_batch(struct env *env);
 

@@ -219,7 +219,7 @@ enum drop mac_join(struct env *env, const struct frame *frame)
     struct window *w = window_of_copy(env->mac, frame->phy, r.mic);
     if (w) {
         if (w->open)
-            window_add(w, &frame->radio);
+            window_add(w, frame);
         return DROP_JOIN_REPEATED;
     }
     u32 device = registry_find(env, r.dev_eui);

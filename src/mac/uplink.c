@@ -326,7 +326,7 @@ enum drop mac_uplink(struct env *env, struct uplink *out, const struct frame *fr
     if (w && !is_sent_again(w, &frame->radio)) {
         env->counted[COUNT_COPIES]++;
         if (w->open)
-            window_add(w, &frame->radio);
+            window_add(w, frame);
         else
             window_late(env, w, &frame->radio);
         return DROP_COPY;

@@ -381,3 +381,24 @@ TEST(a_gateway_that_has_sent_its_hour_is_not_asked_and_the_reason_is_said)
     STR_EQ(answer_to(c, &n, asking(&n, 2, S("\x02")), NOW), S("021401"));
     rig_forget(&n), rig_stop(c);
 }
+
+/* A gateway that kept a frame for 3 s brings it into the window of the device's next try: its clock is at the first. */
+TEST(a_copy_that_was_kept_is_answered_at_its_own_time)
+{
+    struct rig *c = rig_make();
+    struct node n = rig_node(RIVER);
+    rig_join(c, &n);
+    rig_settle(c, &n);
+    struct bytes phy = rig_frame(&n, 0, true, 0, S(""));
+    struct mono now = c->now;
+    EQ(rig_hear(c, NULL, phy, (struct by){ .gateway = GATEWAY_B, .snr_cb = -50 }), PASS);
+    EQ(rig_hear(c, NULL, phy, (struct by){ .kept_us = 3 * US_PER_S, .tmst_us = 77 }), DROP_COPY);
+    struct downlink *d = rig_answer(c);
+    TRUE(d != NULL && d->tries_count >= 2);
+    for (u32 i = 0; d && i < d->tries_count; i++) {
+        const struct transmission *t = &d->tries[i];
+        i64 kept = t->gateway == GATEWAY_B ? 0 : 3 * US_PER_S;
+        EQ(mono_since(t->at, now), t->delay_us - kept);
+    }
+    rig_forget(&n), rig_stop(c);
+}

@@ -46,7 +46,7 @@ struct window *window_open(struct env *env, enum window_kind kind, const struct 
                           .open     = true,
                           .batch    = mac->batch,
                           .close_at = mono_after(frame->heard, window_us) };
-    window_add(w, &frame->radio);
+    window_add(w, frame);
     map_put(&mac->by_phy, w->hash, (u32)(mac->window_next & (WINDOWS - 1)));
     mac->window_next++;
     return w;
@@ -73,7 +73,7 @@ static bool is_same_sending(const struct window *w, const struct radio *r)
 }
 
 /* One gateway counts once, with its best antenna; of more gateways than there is room, the best stay. */
-void window_add(struct window *w, const struct radio *radio)
+static void add(struct window *w, const struct radio *radio)
 {
     u32 worst = 0;
     if (w->open && w->copies > 0 && !is_same_sending(w, radio))
@@ -92,6 +92,13 @@ void window_add(struct window *w, const struct radio *radio)
         w->copy[w->copies++] = *radio;
     else if (radio->snr_cb > w->copy[worst].snr_cb)
         w->copy[worst] = *radio;
+}
+
+void window_add(struct window *w, const struct frame *frame)
+{
+    struct radio radio = frame->radio;
+    radio.kept_us = (u32)MIN(frame->kept_us, (i64)UINT32_MAX);
+    add(w, &radio);
 }
 
 /* The batch was lost: its windows never were. They are the youngest. Those of before that closed in it are open
@@ -137,7 +144,7 @@ static void write_copies(struct env *env, const struct window *w)
 
 void window_late(struct env *env, struct window *w, const struct radio *radio)
 {
-    window_add(w, radio);
+    add(w, radio);
     if (is_event(w))
         write_copies(env, w);
 }
