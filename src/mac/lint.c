@@ -10,6 +10,9 @@ static const u8 published[][16] = {
     { 0xFE, 0xDC, 0xBA, 0x98, 0x76, 0x54, 0x32, 0x10, 0xFE, 0xDC, 0xBA, 0x98, 0x76, 0x54, 0x32, 0x10 },
     { 0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF },
     { 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00 },
+    { 0x98, 0x92, 0x9B, 0x92, 0xC4, 0x9E, 0xDB, 0xA9, 0x67, 0x6D, 0x64, 0x6D, 0x3B, 0x61, 0x24, 0x56 },   /* test vectors */
+    { 0x44, 0x02, 0x42, 0x41, 0xED, 0x4C, 0xE9, 0xA6, 0x8C, 0x6A, 0x8B, 0xC0, 0x55, 0x23, 0x3F, 0xD3 },
+    { 0xEC, 0x92, 0x58, 0x02, 0xAE, 0x43, 0x0C, 0xA7, 0x7F, 0xD3, 0xDD, 0x73, 0xCB, 0x2C, 0xC5, 0x88 },
 };
 
 static bool is_published(const u8 key[16])
@@ -55,17 +58,20 @@ static bool holds(const u8 key[16], u64 eui)
                         memcmp(key + 8, little, 8) == 0);
 }
 
-const char *lint_key(const u8 key[16], u64 dev_eui, u64 join_eui)
+const struct lint *lint_key(const u8 key[16], u64 dev_eui, u64 join_eui)
 {
+    static const struct lint is_known   = { "規格書や取扱説明書に載っている鍵です", "the key is printed in standards and manuals" },
+                             is_counting = { "同じバイトの繰り返しか、順に増減する鍵です", "the key is one byte repeated or counted on" },
+                             repeats    = { "同じ並びを繰り返す鍵です", "the key repeats itself" },
+                             holds_eui  = { "電波で平文で送られる EUI を含む鍵です", "the key holds the device's own EUI, which is sent in clear" },
+                             few        = { "異なるバイトが少なすぎる鍵です", "the key is made of too few different bytes" };
     if (is_published(key))
-        return "the key is printed in standards and manuals";
+        return &is_known;
     if (is_counted(key))
-        return "the key is one byte repeated or counted on";
+        return &is_counting;
     if (is_repeated(key))
-        return "the key repeats itself";
+        return &repeats;
     if (holds(key, dev_eui) || holds(key, join_eui))
-        return "the key holds the device's own EUI, which is sent in clear";
-    if (values(key) < VALUES_LEAST)
-        return "the key is made of too few different bytes";
-    return NULL;
+        return &holds_eui;
+    return values(key) < VALUES_LEAST ? &few : NULL;
 }

@@ -7,7 +7,9 @@ static const char *lint(const char *hex)
     u8 key[16];
     size_t n;
     TRUE(hex_read(key, 16, &n, str_z(hex)) && n == 16);
-    return lint_key(key, 0x70B3D57ED0001234, 0x0102030405060708);
+    const struct lint *found = lint_key(key, 0x70B3D57ED0001234, 0x0102030405060708);
+    TRUE(!found || str_is_utf8(str_z(found->ja)));
+    return found ? found->en : NULL;
 }
 
 TEST(keys_that_are_no_secrets_are_named)

@@ -9,6 +9,7 @@
  * cgroup   96 MB above what it has at its start: it must live. The group counts the page cache too.
  * address  a running daemon may take a few MB more and no further: it may end, in words.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
@@ -24,7 +25,7 @@ const status = (pid, name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').e
 /* Rows of a large table; `from` keeps tables apart. */
 const table = (from, n = ROWS) => ['dev_eui,join_eui,app_key,nwk_key,name,profile,latitude,longitude,simulated', ...Array.from({ length: n }, (_, i) => {
     const hex = (from + i).toString(16).padStart(8, '0');
-    return `70B3D57E${hex.toUpperCase()},70B3D57ED0FFFFFF,${Buffer.from(hex.repeat(2)).toString('hex')},,水位計 ${from + i},test-level,${36 + i % 1000 / 1000},${137 + i % 997 / 997},0`;
+    return `70B3D57E${hex.toUpperCase()},70B3D57ED0FFFFFF,${createHash('sha256').update(hex).digest('hex').slice(0, 32)},,水位計 ${from + i},test-level,${36 + i % 1000 / 1000},${137 + i % 997 / 997},0`;
 })];
 
 const PAGES = ['/v1/map', '/v1/devices?limit=1000', '/v1/findings', '/v1/city', '/v1/gateways', '/metrics', '/ngsi-ld/v1/entities?type=WaterObserved&limit=1000', '/'];
