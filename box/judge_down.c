@@ -161,6 +161,19 @@ static struct moment first_came(const struct catch *h)
     return first;
 }
 
+/* That gateway told an earlier sending of the same frame before: to the daemon this one is the device's next try, of now,
+ * whatever another gateway told of it meanwhile. Without a clock of its own nobody knows that it was kept. */
+static bool told_before(u32 gateway, const struct catch *h)
+{
+    const struct listener *l = listener_of(gateway);
+    for (u32 i = 0; i < MIN(l->heard_n, (u32)HEARD); i++) {
+        const struct catch *c = &l->heard[(l->heard_n - 1 - i) % HEARD];
+        if (c != h && c->said == h->said && c->came_life == h->came_life && mono_before(c->came.at, h->came.at))
+            return true;
+    }
+    return false;
+}
+
 /* The last gateway before it that refused this downlink. */
 static const struct moved *moved_of(const struct down *d)
 {
@@ -185,7 +198,7 @@ static void check_in_time(const struct down *d, const struct catch *h, int windo
     j->table.late_downlinks += ahead < needs && ahead > -NEAR_US;
     if (h->came_life != b->life)
         return;
-    struct moment heard = first_came(h);
+    struct moment heard = told_before(d->gateway, h) ? h->came : first_came(h);
     struct mono its_time = mono_after(heard.at, (h->listens.delay_s + (window == 2)) * US_PER_S);
     struct mono due = mono_after(its_time, -EARLY_US), closed = mono_after(heard.at, COPIES_US);
     const struct moved *m = moved_of(d);
