@@ -400,15 +400,22 @@ static void take_accept(const struct down *d)
 
 /* ------------------------------------------------------------------ answers that are owed */
 
-static const struct catch *caught(u32 gateway, u32 said)
+/* The sending that came about then: a device says a confirmed frame again. */
+static const struct catch *caught(u32 gateway, u32 said, struct mono about)
 {
     const struct listener *l = listener_of(gateway);
+    const struct catch *best = NULL;
+    i64 apart = INT64_MAX;
     for (u32 i = 0; i < MIN(l->heard_n, (u32)HEARD); i++) {
         const struct catch *h = &l->heard[(l->heard_n - 1 - i) % HEARD];
-        if (h->said == said && h->came_life)
-            return h;
+        i64 off = h->said == said && h->came_life ? mono_since(h->came.at, about) : INT64_MAX;
+        off = off < 0 ? -off : off;
+        if (off < apart) {
+            apart = off;
+            best  = h;
+        }
     }
-    return NULL;
+    return best;
 }
 
 void down_owed(u32 said)
@@ -450,7 +457,7 @@ static enum excuse excuse_of_gateway(u32 gateway, const struct catch *h)
         return EXCUSE_RESTART;
     bool open = l->pull_life == j->life && mono_since(b->now, l->pull_at) < PATH_US;
     struct mono due = mono_after(h->came.at, h->listens.delay_s * US_PER_S - EARLY_US);
-    return open && mono_before(l->opened_at, due) ? OWED : EXCUSE_PATH;
+    return open && mono_before(mono_after(l->opened_at, TURN_US), due) ? OWED : EXCUSE_PATH;     /* it must have been read, too */
 }
 
 /* Why an answer could not leave. */
@@ -468,7 +475,7 @@ static enum excuse excuse_of(const struct owed *o)
     if (s->talk == NOBODY && is_overtaken(o))
         return EXCUSE_JOIN;
     for (u32 g = 0; g < b->sim.gateways_n; g++) {
-        const struct catch *h = caught(g, o->said);
+        const struct catch *h = caught(g, o->said, o->since.at);
         enum excuse why = h ? excuse_of_gateway(g, h) : OWED;
         if (why != OWED)
             return why;
