@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/http.h"
 
+#include "sys/name.h"
+
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -418,17 +420,14 @@ struct http *http_open(struct address at, const struct http_calls *calls, struct
                        struct str *why, struct arena *arena)
 {
     struct http *h = boot_take(sizeof *h);
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(at.port) };
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(at.port) };
-    memcpy(&in.sin_addr, at.ip, 4);
-    memcpy(&in6.sin6_addr, at.ip, 16);
+    struct sockaddr_storage name;
+    (void)name_of_address(&name, at);
     h->calls       = *calls;
     h->writes_wake = writes;
     h->writes_last = &h->writes;
     pthread_mutex_init(&h->lock, NULL);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (at.family == 6 ? MHD_USE_IPv6 : 0u);
-    const void *name = at.family == 6 ? (const void *)&in6 : (const void *)&in;
-    h->mhd = MHD_start_daemon(flags, at.port, NULL, NULL, take, h, MHD_OPTION_SOCK_ADDR, name,
+    h->mhd = MHD_start_daemon(flags, at.port, NULL, NULL, take, h, MHD_OPTION_SOCK_ADDR, &name,
                               MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
                               NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                               (size_t)HEAD_BYTES_MAX, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,

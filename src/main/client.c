@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One HTTP request to a daemon of this machine, for the command line. HTTP/1.0 style: the answer ends with the connection. */
 #include "main/verbs.h"
-#include "sys/sys.h"
+#include "sys/name.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define ANSWER_MAX (64 << 20)
 
 static int dial(struct address a)
 {
-    struct sockaddr_in  in  = { .sin_family = AF_INET, .sin_port = htons(a.port) };
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(a.port) };
-    memcpy(&in.sin_addr, a.ip, 4);
-    memcpy(&in6.sin6_addr, a.ip, 16);
-    int fd = socket(a.family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct sockaddr *name = a.family == 6 ? (const struct sockaddr *)(const void *)&in6
-                                                : (const struct sockaddr *)(const void *)&in;
-    if (fd >= 0 && connect(fd, name, a.family == 6 ? sizeof in6 : sizeof in) == 0)
+    struct sockaddr_storage name;
+    socklen_t n  = name_of_address(&name, a);
+    int       fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&name, n) == 0)
         return fd;
     if (fd >= 0)
         (void)close(fd);

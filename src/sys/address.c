@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Addresses as text and as bytes. Pure: no socket. */
-#include "sys/sys.h"
+/* Addresses as text, as bytes and as sockets name them. Pure: no socket is opened. */
+#include "sys/name.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 bool address_read(struct address *out, struct str text)
 {
@@ -50,4 +51,38 @@ bool address_is_loopback(struct address a)
 {
     static const u8 six[16] = { [15] = 1 };
     return a.family == 6 ? memcmp(a.ip, six, 16) == 0 : a.ip[0] == 127;
+}
+
+socklen_t name_of_address(struct sockaddr_storage *out, struct address a)
+{
+    memset(out, 0, sizeof *out);
+    if (a.family == 6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port   = htons(a.port);
+        memcpy(&in6->sin6_addr, a.ip, 16);
+        return sizeof *in6;
+    }
+    struct sockaddr_in *in = (struct sockaddr_in *)out;
+    in->sin_family = AF_INET;
+    in->sin_port   = htons(a.port);
+    memcpy(&in->sin_addr, a.ip, 4);
+    return sizeof *in;
+}
+
+struct address address_of_name(const struct sockaddr_storage *name)
+{
+    struct address a = { 0 };
+    if (name->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)name;
+        a.family = 6;
+        a.port   = ntohs(in6->sin6_port);
+        memcpy(a.ip, &in6->sin6_addr, 16);
+    } else {
+        const struct sockaddr_in *in4 = (const struct sockaddr_in *)name;
+        a.family = 4;
+        a.port   = ntohs(in4->sin_port);
+        memcpy(a.ip, &in4->sin_addr, 4);
+    }
+    return a;
 }

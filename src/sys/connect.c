@@ -2,6 +2,8 @@
 /* Names are asked by glibc's own threads (getaddrinfo_a); an epoll descriptor stands for whichever socket there is. */
 #include "sys/connect.h"
 
+#include "sys/name.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -117,14 +119,9 @@ static bool add_name(struct connection *c, const struct sockaddr *name, socklen_
 
 static void add_address(struct connection *c, struct address a)
 {
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(a.port) };
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(a.port) };
-    memcpy(&in.sin_addr, a.ip, 4);
-    memcpy(&in6.sin6_addr, a.ip, 16);
-    if (a.family == 6)
-        (void)add_name(c, (struct sockaddr *)&in6, sizeof in6);
-    else
-        (void)add_name(c, (struct sockaddr *)&in, sizeof in);
+    struct sockaddr_storage name;
+    socklen_t n = name_of_address(&name, a);
+    (void)add_name(c, (struct sockaddr *)&name, n);
 }
 
 static void forget_question(struct connection *c)

@@ -3,7 +3,7 @@
  * A TCP server: one epoll descriptor that the loop watches as it watches a datagram socket, so a test turns it by
  * hand. A link that is dropped is kept until the turn is over, for other events of that turn may still name it.
  */
-#include "sys/sys.h"
+#include "sys/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,41 +33,6 @@ struct tcp {
     u32 links_n, most;
     u8  room[TCP_READ_MAX];
 };
-
-/* ------------------------------------------------------------------ addresses */
-
-static socklen_t to_name(struct sockaddr_storage *out, struct address a)
-{
-    memset(out, 0, sizeof *out);
-    if (a.family == 6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port   = htons(a.port);
-        memcpy(&in6->sin6_addr, a.ip, 16);
-        return sizeof *in6;
-    }
-    struct sockaddr_in *in = (struct sockaddr_in *)out;
-    in->sin_family = AF_INET;
-    in->sin_port   = htons(a.port);
-    memcpy(&in->sin_addr, a.ip, 4);
-    return sizeof *in;
-}
-
-static struct address from_name(const struct sockaddr_storage *name)
-{
-    struct address a = { .family = 4 };
-    if (name->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)name;
-        a.family = 6;
-        a.port   = ntohs(in6->sin6_port);
-        memcpy(a.ip, &in6->sin6_addr, 16);
-        return a;
-    }
-    const struct sockaddr_in *in = (const struct sockaddr_in *)name;
-    a.port = ntohs(in->sin_port);
-    memcpy(a.ip, &in->sin_addr, 4);
-    return a;
-}
 
 /* ------------------------------------------------------------------ one link */
 
@@ -246,7 +211,7 @@ static void welcome(struct tcp *t)
         if (t->links_n >= t->most)
             (void)close(fd);
         else
-            let_in(t, fd, from_name(&name));
+            let_in(t, fd, address_of_name(&name));
     }
 }
 
@@ -274,7 +239,7 @@ size_t tcp_turn(struct tcp *t)
 struct tcp *tcp_open(struct address at, const struct tcp_calls *calls, u32 most, struct str *why, struct arena *arena)
 {
     struct sockaddr_storage name;
-    socklen_t n = to_name(&name, at);
+    socklen_t n = name_of_address(&name, at);
     int one = 1, fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -310,7 +275,7 @@ struct address tcp_address(const struct tcp *t)
     struct sockaddr_storage name = { 0 };
     socklen_t n = sizeof name;
     (void)getsockname(t->listener, (struct sockaddr *)&name, &n);
-    return from_name(&name);
+    return address_of_name(&name);
 }
 
 void tcp_close(struct tcp *t)

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Datagrams by the batch: one system call for up to UDP_BATCH of them, in both directions. */
-#include "sys/sys.h"
+#include "sys/name.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,44 +15,10 @@ struct udp {
     struct mmsghdr          messages[UDP_BATCH];
 };
 
-static socklen_t to_sockaddr(struct sockaddr_storage *out, struct address a)
-{
-    memset(out, 0, sizeof *out);
-    if (a.family == 6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port   = htons(a.port);
-        memcpy(&in6->sin6_addr, a.ip, 16);
-        return sizeof *in6;
-    }
-    struct sockaddr_in *in = (struct sockaddr_in *)out;
-    in->sin_family = AF_INET;
-    in->sin_port   = htons(a.port);
-    memcpy(&in->sin_addr, a.ip, 4);
-    return sizeof *in;
-}
-
-static struct address from_sockaddr(const struct sockaddr_storage *in)
-{
-    struct address a = { 0 };
-    if (in->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)in;
-        a.family = 6;
-        a.port   = ntohs(in6->sin6_port);
-        memcpy(a.ip, &in6->sin6_addr, 16);
-    } else {
-        const struct sockaddr_in *in4 = (const struct sockaddr_in *)in;
-        a.family = 4;
-        a.port   = ntohs(in4->sin_port);
-        memcpy(a.ip, &in4->sin_addr, 4);
-    }
-    return a;
-}
-
 struct udp *udp_open(struct address at, int receive_buffer_bytes, struct str *why, struct arena *arena)
 {
     struct sockaddr_storage name;
-    socklen_t n  = to_sockaddr(&name, at);
+    socklen_t n  = name_of_address(&name, at);
     int       fd = socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&name, n) != 0) {
         *why = str_fmt(arena, "cannot receive datagrams at %.*s: %s", STR(address_str(arena, at)), strerror(errno));
@@ -79,7 +44,7 @@ struct address udp_address(const struct udp *udp)
     struct sockaddr_storage name = { 0 };
     socklen_t n = sizeof name;
     (void)getsockname(udp->fd, (struct sockaddr *)&name, &n);
-    return from_sockaddr(&name);
+    return address_of_name(&name);
 }
 
 size_t udp_receive(struct udp *udp, struct datagram out[UDP_BATCH])
@@ -93,7 +58,7 @@ size_t udp_receive(struct udp *udp, struct datagram out[UDP_BATCH])
     }
     int n = recvmmsg(udp->fd, udp->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
     for (int i = 0; i < n; i++)
-        out[i] = (struct datagram){ from_sockaddr(&udp->peers[i]),
+        out[i] = (struct datagram){ address_of_name(&udp->peers[i]),
                                     { udp->parts[i].iov_base, udp->messages[i].msg_len } };
     return n > 0 ? (size_t)n : 0;
 }
@@ -110,7 +75,7 @@ size_t udp_send(struct udp *udp, const struct datagram *datagrams, size_t n)
             const struct datagram *d = &datagrams[sent + i];
             parts[i]    = (struct iovec){ (void *)(uintptr_t)d->bytes.p, d->bytes.n };
             messages[i] = (struct mmsghdr){ .msg_hdr = { .msg_name = &peers[i],
-                                                         .msg_namelen = to_sockaddr(&peers[i], d->peer),
+                                                         .msg_namelen = name_of_address(&peers[i], d->peer),
                                                          .msg_iov = &parts[i],
                                                          .msg_iovlen = 1 } };
         }
