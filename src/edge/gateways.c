@@ -21,8 +21,7 @@ struct link {
     struct mono pull_at, push_at;
     bool has_pull, has_push;
     u8   version;
-    i64  tokens;                              /* datagrams it may still send; refilled by time */
-    struct mono refilled;
+    struct share share;                       /* of datagrams */
     u32  tmst_us;                             /* the concentrator's clock at its last frame that was told at once, */
     i64  wall_us;                             /* the gateway's own clock there, or 0: it has none, */
     struct mono tmst_at;                      /* and ours */
@@ -88,17 +87,6 @@ static bool source_is_its_own(struct env *env, const struct link *l, struct addr
     bool pull_alive = l->has_pull && mono_since(now, l->pull_at) < SILENT_US;
     bool push_alive = l->has_push && mono_since(now, l->push_at) < SILENT_US;
     return !((pull_alive && !address_same_host(l->pull, peer)) || (push_alive && !address_same_host(l->push, peer)));
-}
-
-static bool has_share(struct env *env, struct link *l)
-{
-    struct mono now = env_now(env);
-    i64 earned = mono_since(now, l->refilled) * DATAGRAMS_PER_S / US_PER_S;
-    if (earned > 0) {
-        l->tokens   = MIN(l->tokens + earned, DATAGRAMS_PER_S);
-        l->refilled = now;
-    }
-    return l->tokens-- > 0 || (l->tokens = 0);
 }
 
 static enum drop drop_of(enum semtech_fault fault)
@@ -245,7 +233,7 @@ static enum drop take(struct gateways *g, const struct datagram *d)
     struct link *l = link_of(g, gateway);
     if (!source_is_its_own(env, l, d->peer))           /* before the share: a stranger must not use it up */
         return DROP_FOREIGN_SOURCE;
-    if (!has_share(env, l))
+    if (!share_take(&l->share, env_now(env), DATAGRAMS_PER_S))
         return DROP_GATEWAY_FLOOD;
     l->version = m.version;
     if (m.kind == SEMTECH_TX_ACK)

@@ -3,44 +3,16 @@
  * The gateways' door with real datagrams of this machine and a clock of our own. The other side is
  * written here, byte by byte. A store of its own for each test.
  */
-#include "base/test.h"
-#include "codec/codec.h"
 #include "edge/capture.h"
 #include "edge/gateways.h"
-#include "flow/flow.h"
-#include "mac/mac.h"
+#include "edge/rig.h"
 #include "wire/json.h"
 
-#define EUI_A  0xA000000000000001ULL
-#define EUI_B  0xA000000000000002ULL
-#define DEVICE 0x70B3D57ED0000001ULL
-
-struct world { struct mono now; struct wall clock; u64 chance; };
-
 struct city {
-    struct env env;
-    struct world world;
-    struct codecs codecs;
-    struct arena boot;
+    struct rig r;
     struct udp *udp;
     struct gateways *door;
     struct address at;
-    struct lora_key nwk, app;
-    u32 fcnt;
-};
-
-static struct mono now(void *w) { return ((struct world *)w)->now; }
-static struct wall wall(void *w) { return ((struct world *)w)->clock; }
-static void chance(void *w, u8 *out, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = (u8)(((struct world *)w)->chance = hash_u64(((struct world *)w)->chance));
-}
-
-static const struct profile_text profiles[] = {
-    { { "plain", 5 },
-      S("{\"id\":\"plain\",\"name\":{\"ja\":\"素\",\"en\":\"plain\"},\"kind\":\"other\",\"lorawan\":\"1.0.3\","
-        "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"personal\":null,\"interval_s\":600,\"fields\":{}}") },
 };
 
 static struct udp *socket_at(const char *host)
@@ -53,44 +25,13 @@ static struct udp *socket_at(const char *host)
     return udp;
 }
 
-static void enrol(struct city *c)
-{
-    static const u8 nwk[16] = { 1, 2, 3 }, app[16] = { 4, 5, 6 };
-    EQ(mac_bench_gateway(&c->env, EUI_A), OK);
-    EQ(mac_bench_gateway(&c->env, EUI_B), OK);
-    EQ(mac_bench_device(&c->env, DEVICE, 0x01020304, nwk, app, &c->env.profiles.list[0]), OK);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
-    lora_key_set(&c->nwk, nwk);
-    lora_key_set(&c->app, app);
-}
-
 static struct city *city_make(void)
 {
     struct city *c = arena_new(test_arena(), struct city);
-    static const u8 kek[32] = { 1, 2, 3 };
-    struct mac_settings set = { .kek = { kek, 32 }, .plan = lora_plan_by_name(S("AS923-1-JP")), .window_us = 200000,
-                                .keys_cached = 64 };
-    struct str why = S("");
-    c->world = (struct world){ { 1000 * US_PER_S }, { 1770000000LL * US_PER_S }, 42 };
-    c->boot  = arena_make(1 << 16);
-    c->env   = (struct env){ .now    = now,
-                             .clock  = wall,
-                             .random = chance,
-                             .world  = &c->world,
-                             .event  = arena_make(1 << 16),
-                             .batch  = arena_make(1 << 16),
-                             .codecs = &c->codecs };
-    EQ(profiles_read(&c->env.profiles, profiles, COUNT(profiles), &why, &c->boot), OK);
-    EQ(codecs_parse(&c->codecs, &c->env.profiles, &why, &c->boot), OK);
-    EQ(db_open(&c->env.db, str_z(test_folder()), DB_WRITER, &why, &c->boot), OK);
-    EQ(mac_start(&c->env, &set, &why), OK);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
-    enrol(c);
+    rig_open(&c->r);
     c->udp  = socket_at("127.0.0.1");
     c->at   = udp_address(c->udp);
-    c->door = gateways_make(&c->env, c->udp);
+    c->door = gateways_make(&c->r.env, c->udp);
     return c;
 }
 
@@ -98,19 +39,12 @@ static void stop(struct city *c)
 {
     gateways_close(c->door);
     udp_close(c->udp);
-    mac_stop(&c->env);
-    db_close(c->env.db);
-    lora_key_clear(&c->nwk);
-    lora_key_clear(&c->app);
-    arena_free(&c->env.event);
-    arena_free(&c->env.batch);
-    arena_free(&c->boot);
+    rig_close(&c->r);
 }
 
 static void pass(struct city *c, i64 us)
 {
-    c->world.now.us += us;
-    c->world.clock.us += us;
+    rig_pass(&c->r, us);
 }
 
 /* ------------------------------------------------------------------ the gateway's side */
@@ -156,13 +90,13 @@ static struct heard hear(struct udp *at)
 static void turn(struct city *c)
 {
     EQ(gateways_receive(c->door), OK);
-    flow_done(&c->env);
+    flow_done(&c->r.env);
     (void)gateways_tick(c->door);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
+    EQ(flow_commit(&c->r.env), OK);
+    flow_done(&c->r.env);
 }
 
-static u64 dropped(const struct city *c, enum drop drop) { return c->env.dropped[drop]; }
+static u64 dropped(const struct city *c, enum drop drop) { return c->r.env.dropped[drop]; }
 
 /* ------------------------------------------------------------------ who is answered */
 
@@ -236,9 +170,9 @@ TEST(a_commit_that_fails_acknowledges_nothing)
     struct city *c = city_make();
     struct udp *s = socket_at("127.0.0.1");
     say(c, s, 2, 1, PULL, EUI_A, S(""));
-    c->env.failed = ERR_FULL;
+    c->r.env.failed = ERR_FULL;
     EQ(gateways_receive(c->door), ERR_FULL);
-    flow_done(&c->env);
+    flow_done(&c->r.env);
     EQ(hear(s).n, 0);
     say(c, s, 2, 2, PULL, EUI_A, S(""));
     turn(c);
@@ -313,16 +247,16 @@ static struct str frame_of(struct city *c, struct str data)
 {
     if (data.n == 0) {
         struct buf b = buf_of(arena_take(test_arena(), 64, 1), 64);
-        struct lora_session s = { false, &c->nwk, &c->nwk, &c->nwk, &c->app };
+        struct lora_session s = { false, &c->r.nwk, &c->r.nwk, &c->r.nwk, &c->r.app };
         struct lora_frame f = { .mtype = MTYPE_DATA_UP, .fport = 2, .devaddr = 0x01020304,
                                 .payload = bytes_of(S("abc")) };
-        EQ(lora_frame_seal(&b, &f, &s, c->fcnt++, (struct lora_mic_terms){ 0 }), LORA_OK);
+        EQ(lora_frame_seal(&b, &f, &s, c->r.fcnt++, (struct lora_mic_terms){ 0 }), LORA_OK);
         data = base64_str(test_arena(), buf_bytes(&b));
     }
     return str_fmt(test_arena(),
                    "{\"tmst\":%u,\"freq\":923.2,\"stat\":1,\"modu\":\"LORA\",\"datr\":\"SF10BW125\",\"rssi\":-90,"
                    "\"lsnr\":5,\"data\":\"%.*s\"}",
-                   (unsigned)(u32)c->world.now.us, STR(data));
+                   (unsigned)(u32)c->r.world.now.us, STR(data));
 }
 
 static void push(struct city *c, struct udp *from, u64 eui, struct str rxpk)
@@ -351,8 +285,8 @@ TEST(what_comes_through_the_door_is_kept_as_it_came)
     struct cur cur = cur_of(all);
     TRUE(capture_next(&cur, &r));
     EQ(r.kind, CAPTURE_DATAGRAM);
-    EQ(r.mono.us, c->world.now.us);
-    EQ(r.wall.us, c->world.clock.us);
+    EQ(r.mono.us, c->r.world.now.us);
+    EQ(r.wall.us, c->r.world.clock.us);
     TRUE(address_eq(r.peer, udp_address(a)));
     EQ(r.bytes.n, 12);
     TRUE(capture_next(&cur, &r));
@@ -372,7 +306,7 @@ TEST(a_bad_object_costs_itself_only)
     EQ(hear(s).n, 1);
     EQ(dropped(c, DROP_RXPK_FIELD), 2);
     EQ(dropped(c, DROP_BASE64), 1);
-    EQ(c->env.counted[COUNT_UPLINKS], 2);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 2);
     udp_close(s), stop(c);
 }
 
@@ -389,7 +323,7 @@ TEST(a_datagram_carries_255_frames_and_no_more)
         EQ(hear(s).n, n <= 255);
     }
     EQ(dropped(c, DROP_RXPK_TOO_MANY), 2);
-    EQ(c->env.counted[COUNT_UPLINKS], 254 + 3 * 255);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 254 + 3 * 255);
     udp_close(s), stop(c);
 }
 
@@ -426,10 +360,10 @@ TEST(a_bad_checksum_is_counted_and_goes_no_further)
     turn(c);
     EQ(hear(s).n, 1);
     EQ(dropped(c, DROP_BAD_CRC), 1);
-    EQ(c->env.counted[COUNT_UPLINKS], 0);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 0);
     push(c, s, EUI_A, good);
     turn(c);
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     udp_close(s), stop(c);
 }
 
@@ -441,9 +375,9 @@ static struct downlink downlink_of(struct city *c, u32 tries)
     struct downlink d = { .tenant = 1, .dev_eui = DEVICE, .phy = bytes_of(S("\x60\x04\x03\x02\x01")),
                           .tries_count = tries };
     struct str why;
-    EQ(mac_downlink_add(&c->env, &in, &d.id, &why), OK);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
+    EQ(mac_downlink_add(&c->r.env, &in, &d.id, &why), OK);
+    EQ(flow_commit(&c->r.env), OK);
+    flow_done(&c->r.env);
     for (u32 i = 0; i < tries; i++)
         d.tries[i] = (struct transmission){ .gateway    = i < 2 ? EUI_A : EUI_B,
                                             .tmst_us    = 7000000 + i,
@@ -452,7 +386,7 @@ static struct downlink downlink_of(struct city *c, u32 tries)
                                             .sf         = (u8)(i % 2 ? 10 : 9),
                                             .power_dbm  = 13,
                                             .airtime_us = 200000,
-                                            .at         = mono_after(c->world.now, (5 + i % 2) * US_PER_S),
+                                            .at         = mono_after(c->r.world.now, (5 + i % 2) * US_PER_S),
                                             .window     = (u8)(1 + i % 2) };
     return d;
 }
@@ -461,7 +395,7 @@ static struct downlink downlink_of(struct city *c, u32 tries)
 static struct str state_of(struct city *c, i64 id)
 {
     struct db_query *q =
-        db_query(c->env.db, "SELECT state, reason FROM downlink WHERE tenant = 1 AND dev_eui = $1 AND id = $2");
+        db_query(c->r.env.db, "SELECT state, reason FROM downlink WHERE tenant = 1 AND dev_eui = $1 AND id = $2");
     db_bind_i64(q, 1, (i64)DEVICE);
     db_bind_i64(q, 2, id);
     EQ(db_step(q), OK);
@@ -715,9 +649,9 @@ TEST(a_gateway_that_restarted_does_not_get_windows_of_its_old_clock)
 /* The device's next frame, heard `age_us` ago by a gateway whose wall clock is wrong by `wrong_us`. */
 static struct str told(struct city *c, i64 age_us, i64 wrong_us)
 {
-    struct str rxpk = frame_of(c, S("")), time = wall_str(test_arena(), (struct wall){ c->world.clock.us - age_us + wrong_us });
+    struct str rxpk = frame_of(c, S("")), time = wall_str(test_arena(), (struct wall){ c->r.world.clock.us - age_us + wrong_us });
     ptrdiff_t at = str_find(rxpk, S(","));
-    return str_fmt(test_arena(), "{\"tmst\":%u,\"time\":\"%.*s\"%.*s", (unsigned)(u32)(c->world.now.us - age_us), STR(time),
+    return str_fmt(test_arena(), "{\"tmst\":%u,\"time\":\"%.*s\"%.*s", (unsigned)(u32)(c->r.world.now.us - age_us), STR(time),
                    (int)(rxpk.n - (size_t)at), rxpk.p + at);
 }
 
@@ -796,30 +730,30 @@ TEST(when_the_next_transmission_is_due_is_known_without_looking)
     open_path(c, b, EUI_B, 2);
     (void)gateways_tick(c->door);
     struct downlink d = downlink_of(c, 4);
-    struct mono sent = c->world.now;
+    struct mono sent = c->r.world.now;
     gateways_send(c->door, &d);
     EQ(mono_since(gateways_due(c->door), sent), 4200 * US_PER_MS);
     pass(c, 4200 * US_PER_MS);
     turn(c);
-    EQ(mono_since(gateways_due(c->door), c->world.now), US_PER_S);      /* until the gateway has answered */
+    EQ(mono_since(gateways_due(c->door), c->r.world.now), US_PER_S);      /* until the gateway has answered */
     u16 token = hear(a).token;
     pass(c, 900 * US_PER_MS);
     say(c, a, 2, token, TX_ACK, EUI_A, S("{\"txpk_ack\":{\"error\":\"TOO_LATE\"}}"));
     EQ(gateways_receive(c->door), OK);
-    flow_done(&c->env);
-    EQ(mono_since(gateways_due(c->door), c->world.now), 100 * US_PER_MS);           /* RX2 */
+    flow_done(&c->r.env);
+    EQ(mono_since(gateways_due(c->door), c->r.world.now), 100 * US_PER_MS);           /* RX2 */
     pass(c, 700 * US_PER_MS);
     turn(c);
     say(c, a, 2, hear(a).token, TX_ACK, EUI_A, S("{\"txpk_ack\":{\"error\":\"COLLISION_PACKET\"}}"));
     EQ(gateways_receive(c->door), OK);
-    flow_done(&c->env);
-    TRUE(!mono_before(c->world.now, gateways_due(c->door)));            /* the other gateway's, at once */
+    flow_done(&c->r.env);
+    TRUE(!mono_before(c->r.world.now, gateways_due(c->door)));            /* the other gateway's, at once */
     udp_close(a), udp_close(b), stop(c);
 }
 
 static i64 last_flags(struct city *c)
 {
-    struct db_query *q = db_query(c->env.db, "SELECT flags FROM uplink ORDER BY id DESC LIMIT 1");
+    struct db_query *q = db_query(c->r.env.db, "SELECT flags FROM uplink ORDER BY id DESC LIMIT 1");
     EQ(db_step(q), OK);
     i64 flags = db_i64(q, 0);
     db_reset(q);
@@ -852,7 +786,7 @@ TEST(what_both_clocks_of_a_gateway_call_old_was_kept)
         if ((last_flags(c) == UPLINK_LATE) != facts[i].late)
             test_fail(__FILE__, __LINE__, "%s: flags %lld", facts[i].what, (long long)last_flags(c));
     }
-    EQ(c->env.counted[COUNT_UPLINKS], COUNT(facts));
+    EQ(c->r.env.counted[COUNT_UPLINKS], COUNT(facts));
     udp_close(a), stop(c);
 }
 
@@ -890,8 +824,8 @@ TEST(a_full_table_of_transmissions_says_so)
     for (int i = 0; i < 4096; i++)
         gateways_send(c->door, &one);
     gateways_send(c->door, &d);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
+    EQ(flow_commit(&c->r.env), OK);
+    flow_done(&c->r.env);
     STR_EQ(state_of(c, d.id), S("failed: too many transmissions are under way"));
     stop(c);
 }
@@ -903,14 +837,14 @@ TEST(a_thousand_sessions_on_one_devaddr_are_told_apart)
     struct udp *s = socket_at("127.0.0.1");
     for (u64 i = 0; i < 1000; i++) {
         u8 nwk[16] = { 9, (u8)i, (u8)(i >> 8) }, app[16] = { 8, (u8)i, (u8)(i >> 8) };
-        EQ(mac_bench_device(&c->env, 0x1000 + i, 0x01020304, nwk, app, &c->env.profiles.list[0]), OK);
+        EQ(mac_bench_device(&c->r.env, 0x1000 + i, 0x01020304, nwk, app, &c->r.env.profiles.list[0]), OK);
     }
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
+    EQ(flow_commit(&c->r.env), OK);
+    flow_done(&c->r.env);
     push(c, s, EUI_A, frame_of(c, S("")));
     turn(c);
     EQ(hear(s).n, 1);
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     push(c, s, EUI_A, frame_of(c, S("QAQDAgEAAAABAgME")));      /* of nobody's */
     turn(c);
     EQ(dropped(c, DROP_BAD_MIC), 1);

@@ -31,10 +31,10 @@ enum state { RESTING, OPENING, GREETING, SUBSCRIBING, UP };
 
 /* One gateway. */
 struct link {
-    struct mono heard_at, refilled, at;      /* at: when the frame of the next two came, which was told at once */
+    struct mono heard_at, at;               /* at: when the frame of the next two came, which was told at once */
     u32  tmst_us;                            /* its concentrator's clock there, */
     i64  wall_us;                            /* and its own, or 0: it has none */
-    i64  tokens;
+    struct share share;
     u8   prefix;
     bool heard, json, gone, has_clocks;
 };
@@ -248,17 +248,6 @@ static struct link *link_of(struct mqtt *m, u32 gateway)
     return &m->links[gateway];
 }
 
-static bool has_share(struct mqtt *m, struct link *l)
-{
-    struct mono now = env_now(m->env);
-    i64 earned = mono_since(now, l->refilled) * MESSAGES_PER_S / US_PER_S;
-    if (earned > 0) {
-        l->tokens   = MIN(l->tokens + earned, MESSAGES_PER_S);
-        l->refilled = now;
-    }
-    return l->tokens-- > 0 || (l->tokens = 0);
-}
-
 /*
  * So long a frame was under way, beyond what is usual (promises R11). Two witnesses are needed, for each may be wrong:
  * the gateway's own clock, and either its concentrator's clock, which says as much, or the time in which nobody
@@ -454,7 +443,7 @@ static enum drop take(struct mqtt *m, const struct mqtt_packet *p)
         mac_stranger(m->env, eui, str_fmt(&m->message, "mqtt %.*s", STR(m->set.prefixes[prefix])));
         return DROP_UNKNOWN_GATEWAY;
     }
-    if (!has_share(m, link_of(m, gateway)))
+    if (!share_take(&link_of(m, gateway)->share, env_now(m->env), MESSAGES_PER_S))
         return DROP_GATEWAY_FLOOD;
     while (kind < COUNT(topics) && !str_eq(tail, str_z(topics[kind].tail)))
         kind++;

@@ -3,20 +3,11 @@
  * The door for MQTT gateways with a broker of our own making: bytes in, bytes out, no socket and no time but the test's.
  * A store of its own for each test.
  */
-#include "base/test.h"
-#include "codec/codec.h"
 #include "edge/downs.h"
 #include "edge/mqtt.h"
-#include "flow/flow.h"
-#include "mac/mac.h"
+#include "edge/rig.h"
 #include "wire/gwpb.h"
 #include "wire/mqtt.h"
-
-#define EUI_A  0xA000000000000001ULL
-#define EUI_B  0xA000000000000002ULL
-#define DEVICE 0x70B3D57ED0000001ULL
-
-struct world { struct mono now; struct wall clock; u64 chance; };
 
 /* The way to the broker. */
 struct pipe {
@@ -27,25 +18,12 @@ struct pipe {
 };
 
 struct city {
-    struct env env;
-    struct world world;
-    struct codecs codecs;
-    struct arena boot;
+    struct rig r;
     struct downs *downs;
     struct mqtt *door;
     struct pipe pipe;
-    struct lora_key nwk, app;
-    u32 fcnt;
     u16 id;
 };
-
-static struct mono now(void *w) { return ((struct world *)w)->now; }
-static struct wall wall(void *w) { return ((struct world *)w)->clock; }
-static void chance(void *w, u8 *out, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = (u8)(((struct world *)w)->chance = hash_u64(((struct world *)w)->chance));
-}
 
 static void pipe_start(void *of) { ((struct pipe *)of)->started++; }
 static void pipe_stop(void *of)
@@ -78,46 +56,22 @@ static size_t pipe_write(void *of, struct bytes b)
     return n;
 }
 
-static const struct profile_text profiles[] = {
-    { { "plain", 5 },
-      S("{\"id\":\"plain\",\"name\":{\"ja\":\"素\",\"en\":\"plain\"},\"kind\":\"other\",\"lorawan\":\"1.0.3\","
-        "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"personal\":null,\"interval_s\":600,\"fields\":{}}") },
-};
-
 static void open_door(struct city *c, const char *prefixes)
 {
     struct mqtt_settings set = { .client = S("hotaru"), .user = S("u"), .password = S("secret"), .has_user = true };
     struct str why = S("");
     struct mqtt_way way = { &c->pipe, pipe_start, pipe_is, pipe_read, pipe_write, pipe_stop };
-    TRUE(mqtt_prefixes_read(&set, str_z(prefixes), &why, &c->boot));
-    c->downs = downs_make(&c->env);
-    c->door  = mqtt_make(&c->env, c->downs, &set, &way);
+    TRUE(mqtt_prefixes_read(&set, str_z(prefixes), &why, &c->r.boot));
+    c->downs = downs_make(&c->r.env);
+    c->door  = mqtt_make(&c->r.env, c->downs, &set, &way);
     c->pipe.takes = sizeof c->pipe.out;
 }
 
 static struct city *city_make(void)
 {
     struct city *c = arena_new(test_arena(), struct city);
-    static const u8 kek[32] = { 1, 2, 3 }, nwk[16] = { 1, 2, 3 }, app[16] = { 4, 5, 6 };
-    struct mac_settings set = { .kek = { kek, 32 }, .plan = lora_plan_by_name(S("AS923-1-JP")), .window_us = 200000,
-                                .keys_cached = 64 };
-    struct str why = S("");
     log_set_level(LOG_NOTHING);
-    c->world = (struct world){ { 1000 * US_PER_S }, { 1770000000LL * US_PER_S }, 42 };
-    c->boot  = arena_make(1 << 16);
-    c->env   = (struct env){ .now = now, .clock = wall, .random = chance, .world = &c->world, .codecs = &c->codecs,
-                             .event = arena_make(1 << 16), .batch = arena_make(1 << 16) };
-    EQ(profiles_read(&c->env.profiles, profiles, COUNT(profiles), &why, &c->boot), OK);
-    EQ(codecs_parse(&c->codecs, &c->env.profiles, &why, &c->boot), OK);
-    EQ(db_open(&c->env.db, str_z(test_folder()), DB_WRITER, &why, &c->boot), OK);
-    EQ(mac_start(&c->env, &set, &why), OK);
-    EQ(mac_bench_gateway(&c->env, EUI_A), OK);
-    EQ(mac_bench_gateway(&c->env, EUI_B), OK);
-    EQ(mac_bench_device(&c->env, DEVICE, 0x01020304, nwk, app, &c->env.profiles.list[0]), OK);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
-    lora_key_set(&c->nwk, nwk);
-    lora_key_set(&c->app, app);
+    rig_open(&c->r);
     open_door(c, "as923");
     return c;
 }
@@ -126,20 +80,13 @@ static void stop(struct city *c)
 {
     mqtt_close(c->door);
     downs_close(c->downs);
-    mac_stop(&c->env);
-    db_close(c->env.db);
-    lora_key_clear(&c->nwk);
-    lora_key_clear(&c->app);
-    arena_free(&c->env.event);
-    arena_free(&c->env.batch);
-    arena_free(&c->boot);
+    rig_close(&c->r);
     log_set_level(LOG_INFO);
 }
 
 static void pass(struct city *c, i64 us)
 {
-    c->world.now.us += us;
-    c->world.clock.us += us;
+    rig_pass(&c->r, us);
 }
 
 static struct bytes hex(const char *text)
@@ -164,21 +111,21 @@ static enum err turn(struct city *c)
 {
     enum err err = OK;
     bool ended = mqtt_turn(c->door, &err);
-    for (struct intent *i = c->env.outbox.first; i; i = i->next)
+    for (struct intent *i = c->r.env.outbox.first; i; i = i->next)
         if (i->kind == INTENT_DOWNLINK)
             downs_add(c->downs, &i->downlink);
-    flow_done(&c->env);
+    flow_done(&c->r.env);
     if (ended && err != OK)
         return err;
-    (void)flow_tick(&c->env);
-    EQ(flow_commit(&c->env), OK);
-    for (struct intent *i = c->env.outbox.first; i; i = i->next)
+    (void)flow_tick(&c->r.env);
+    EQ(flow_commit(&c->r.env), OK);
+    for (struct intent *i = c->r.env.outbox.first; i; i = i->next)
         if (i->kind == INTENT_DOWNLINK)
             downs_add(c->downs, &i->downlink);
-    flow_done(&c->env);
+    flow_done(&c->r.env);
     (void)downs_tick(c->downs);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
+    EQ(flow_commit(&c->r.env), OK);
+    flow_done(&c->r.env);
     return OK;
 }
 
@@ -229,17 +176,17 @@ static const char *topic_of(u64 eui, const char *tail)
 static struct bytes sealed(struct city *c, bool confirmed)
 {
     struct buf b = buf_of(arena_take(test_arena(), 64, 1), 64);
-    struct lora_session s = { false, &c->nwk, &c->nwk, &c->nwk, &c->app };
+    struct lora_session s = { false, &c->r.nwk, &c->r.nwk, &c->r.nwk, &c->r.app };
     struct lora_frame f = { .mtype = confirmed ? MTYPE_CONFIRMED_UP : MTYPE_DATA_UP, .fport = 2, .devaddr = 0x01020304,
                             .payload = bytes_of(S("abc")) };
-    EQ(lora_frame_seal(&b, &f, &s, c->fcnt++, (struct lora_mic_terms){ 0 }), LORA_OK);
+    EQ(lora_frame_seal(&b, &f, &s, c->r.fcnt++, (struct lora_mic_terms){ 0 }), LORA_OK);
     return buf_bytes(&b);
 }
 
 static struct gwpb heard(struct city *c, u64 eui, struct bytes phy)
 {
     u8 *clock = arena_take(test_arena(), 4, 1);
-    put_u32be(clock, (u32)c->world.now.us);
+    put_u32be(clock, (u32)c->r.world.now.us);
     return (struct gwpb){ .kind = GWPB_UPLINK, .uplink = { .eui = eui, .phy = phy, .context = { clock, 4 }, .freq_hz = 923200000,
         .modulation = GWPB_LORA, .bw_hz = 125000, .sf = 10, .rssi_dbm = -90, .snr_db = 5, .board = 3, .antenna = 1, .crc = GWPB_CRC_OK } };
 }
@@ -263,7 +210,7 @@ static struct bytes puback(u16 id)
     return (struct bytes){ p, 4 };
 }
 
-static u64 dropped(const struct city *c, enum drop drop) { return c->env.dropped[drop]; }
+static u64 dropped(const struct city *c, enum drop drop) { return c->r.env.dropped[drop]; }
 
 /* ------------------------------------------------------------------ the connection */
 
@@ -419,7 +366,7 @@ TEST(packets_may_come_byte_by_byte_and_many_at_once)
     EQ(acks.n, 4 * 300);
     for (u16 i = 0; i < 300; i++)
         EQ(get_u16be(acks.p + 4 * i + 2), first + 1 + i);  /* in their order */
-    EQ(c->env.counted[COUNT_UPLINKS], 301);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 301);
     stop(c);
 }
 
@@ -445,11 +392,11 @@ TEST(an_uplink_is_acknowledged_after_the_commit_that_holds_it)
     struct city *c = city_make();
     up(c, "20020000");
     u16 id = uplink(c, EUI_A, false);
-    u64 commits = c->env.counted[COUNT_COMMITS];
+    u64 commits = c->r.env.counted[COUNT_COMMITS];
     EQ(turn(c), OK);
-    TRUE(c->env.counted[COUNT_COMMITS] > commits);
+    TRUE(c->r.env.counted[COUNT_COMMITS] > commits);
     BYTES_EQ(said(c), puback(id));
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     stop(c);
 }
 
@@ -459,23 +406,23 @@ TEST(what_the_store_does_not_take_is_not_acknowledged_and_comes_again)
     up(c, "20020000");
     struct gwpb g = heard(c, EUI_A, sealed(c, false));
     (void)event(c, topic_of(EUI_A, "event/up"), &g, false);
-    c->env.full = true;
+    c->r.env.full = true;
     EQ(turn(c), ERR_FULL);
     EQ(said(c).n, 0);
     EQ(c->pipe.stopped, 1);                                /* 3.1.1 knows no other way to have it again */
     pass(c, 5 * US_PER_S);
     (void)turn(c);
     EQ(c->pipe.started, 1);                                /* not while there is no room */
-    c->env.full = false;
+    c->r.env.full = false;
     up(c, "20020100");
     u16 id = publish(c, topic_of(EUI_A, "event/up"), gwpb_write(&g, false, test_arena()), 8);
     EQ(turn(c), OK);
     BYTES_EQ(said(c), puback(id));
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     id = publish(c, topic_of(EUI_A, "event/up"), gwpb_write(&g, false, test_arena()), 8);
     EQ(turn(c), OK);                                       /* and again, because our PUBACK was lost: stored once */
     BYTES_EQ(said(c), puback(id));
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     stop(c);
 }
 
@@ -497,7 +444,7 @@ TEST(JSON_and_other_prefixes_come_in_as_well)
     (void)event(c, "eu868/gateway/A000000000000001/event/up", &g, true);
     (void)event(c, "jp/gateway/a000000000000001/event/up", &g, true);
     (void)turn(c);
-    EQ(c->env.counted[COUNT_UPLINKS], 2);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 2);
     EQ(dropped(c, DROP_MQTT_TOPIC), 1);
     stop(c);
 }
@@ -548,13 +495,13 @@ TEST(each_way_to_be_wrong_is_counted_by_name_and_acknowledged)
     WRONG(DROP_FREQUENCY, (g.uplink.freq_hz = 868100000, event(c, topic, &g, false)));
     WRONG(DROP_TXACK, (g = (struct gwpb){ .kind = GWPB_ACK, .ack = { .eui = EUI_A, .id = 7 } },
                        event(c, topic_of(EUI_A, "event/ack"), &g, false)));
-    EQ(c->env.counted[COUNT_UPLINKS], 0);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 0);
     WRONG(DROP_BAD_MIC, (g.uplink.phy = bytes_copy(test_arena(), phy), ((u8 *)(uintptr_t)g.uplink.phy.p)[phy.n - 1] ^= 1,
                          event(c, topic, &g, false)));
 #undef WRONG
     (void)event(c, topic, &good, false);
     (void)turn(c);
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     stop(c);
 }
 
@@ -574,7 +521,7 @@ TEST(a_message_longer_than_any_room_is_passed_over_and_acknowledged_once)
     u16 id = uplink(c, EUI_A, false);
     EQ(turn(c), OK);
     BYTES_EQ(said(c), puback(id));
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     stop(c);
 }
 
@@ -586,7 +533,7 @@ TEST(what_is_retained_proves_nothing)
     u16 id = publish(c, topic_of(EUI_A, "event/up"), gwpb_write(&g, false, test_arena()), 1);
     EQ(turn(c), OK);
     BYTES_EQ(said(c), puback(id));
-    EQ(c->env.counted[COUNT_UPLINKS], 0);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 0);
     stop(c);
 }
 
@@ -602,7 +549,7 @@ TEST(one_gateway_has_its_share_of_messages)
     EQ(dropped(c, DROP_GATEWAY_FLOOD), 100);
     (void)uplink(c, EUI_B, false);
     (void)turn(c);
-    EQ(c->env.counted[COUNT_UPLINKS], 1);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 1);
     stop(c);
 }
 
@@ -610,7 +557,7 @@ TEST(one_gateway_has_its_share_of_messages)
 
 static u64 late(struct city *c)
 {
-    struct db_query *q = db_query(c->env.db, "SELECT COUNT(*) FROM uplink WHERE (flags & 4096) <> 0");
+    struct db_query *q = db_query(c->r.env.db, "SELECT COUNT(*) FROM uplink WHERE (flags & 4096) <> 0");
     i64 n = db_step(q) == OK ? db_i64(q, 0) : -1;
     db_reset(q);
     return (u64)n;
@@ -625,19 +572,19 @@ TEST(a_frame_that_the_broker_kept_while_we_were_away_is_late)
     pass(c, 600 * US_PER_S);
     up(c, "20020100");
     struct gwpb g = heard(c, EUI_A, sealed(c, true));
-    g.uplink.gateway_us = c->world.clock.us - 300 * US_PER_S;
+    g.uplink.gateway_us = c->r.world.clock.us - 300 * US_PER_S;
     (void)event(c, topic_of(EUI_A, "event/up"), &g, false);
     (void)turn(c);
     EQ(late(c), 1);
     g = heard(c, EUI_A, sealed(c, true));
-    g.uplink.gateway_us = c->world.clock.us - 601 * US_PER_S;      /* before it: that clock is wrong */
+    g.uplink.gateway_us = c->r.world.clock.us - 601 * US_PER_S;      /* before it: that clock is wrong */
     (void)event(c, topic_of(EUI_A, "event/up"), &g, false);
     g = heard(c, EUI_B, sealed(c, true));
-    g.uplink.gateway_us = c->world.clock.us;
+    g.uplink.gateway_us = c->r.world.clock.us;
     (void)event(c, topic_of(EUI_B, "event/up"), &g, false);
     (void)turn(c);
     EQ(late(c), 1);
-    EQ(c->env.counted[COUNT_UPLINKS], 3);
+    EQ(c->r.env.counted[COUNT_UPLINKS], 3);
     stop(c);
 }
 
@@ -651,15 +598,15 @@ TEST(a_frame_that_its_gateway_kept_is_late_when_both_its_clocks_say_so)
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct gwpb g = heard(c, EUI_A, sealed(c, false));
         u8 *clock = arena_take(test_arena(), 4, 1);
-        put_u32be(clock, (u32)(c->world.now.us - rows[i].tmst_s * US_PER_S));
+        put_u32be(clock, (u32)(c->r.world.now.us - rows[i].tmst_s * US_PER_S));
         g.uplink.context = (struct bytes){ clock, 4 };
-        g.uplink.gateway_us = c->world.clock.us - rows[i].wall_s * US_PER_S;
+        g.uplink.gateway_us = c->r.world.clock.us - rows[i].wall_s * US_PER_S;
         (void)event(c, topic_of(EUI_A, "event/up"), &g, false);
         (void)turn(c);
         EQ(late(c), rows[i].late);
         if (rows[i].wall_s != rows[i].tmst_s) {            /* one clock alone was set: it is so from now on */
             g = heard(c, EUI_A, sealed(c, false));
-            g.uplink.gateway_us = c->world.clock.us;
+            g.uplink.gateway_us = c->r.world.clock.us;
             (void)event(c, topic_of(EUI_A, "event/up"), &g, false);
             (void)turn(c);
         }
@@ -717,7 +664,7 @@ static void ack(struct city *c, u64 eui, u32 id, const u32 *statuses, u32 n)
 
 static struct str state(struct city *c)
 {
-    struct db_query *q = db_query(c->env.db, "SELECT state, reason FROM downlink ORDER BY id DESC LIMIT 1");
+    struct db_query *q = db_query(c->r.env.db, "SELECT state, reason FROM downlink ORDER BY id DESC LIMIT 1");
     struct str out = S("none");
     if (db_step(q) == OK)
         out = str_fmt(test_arena(), "%.*s: %.*s", STR(down_state_words((enum down_state)db_i64(q, 0))), STR(db_str(q, 1)));
@@ -732,7 +679,7 @@ TEST(a_downlink_names_both_windows_behind_the_context_of_its_uplink)
     static const u32 taken[] = { GWPB_TAKEN, GWPB_IGNORED }, second[] = { 2, GWPB_TAKEN };
     struct str topic = S("");
     up(c, "20020000");
-    u32 clock = (u32)c->world.now.us;
+    u32 clock = (u32)c->r.world.now.us;
     struct gwpb *g = answer(c, one, 1, false, &topic);
     if (!g) {
         STR_EQ(state(c), S("sent"));

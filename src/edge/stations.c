@@ -4,6 +4,7 @@
 #include "access/access.h"
 #include "edge/cups.h"
 #include "edge/downs.h"
+#include "edge/heard.h"
 #include "edge/station_plan.h"
 #include "edge/tls.h"
 #include "edge/websocket.h"
@@ -41,8 +42,8 @@ struct station {
     struct address peer;
     enum stage stage;
     bool gone, doomed, in_parts;
-    struct mono since, heard, pinged, refilled;
-    i64  tokens;
+    struct mono since, heard, pinged;
+    struct share share;
     u64  eui;
     u32  gateway;
     struct ws_head head;                     /* CUPS only: what its body belongs to */
@@ -385,17 +386,6 @@ static enum drop take_frame(struct station *st, const struct station_frame *f)
 
 /* ------------------------------------------------------------------ the other messages */
 
-static bool has_share(struct station *st)
-{
-    struct mono now = env_now(st->of->env);
-    i64 earned = mono_since(now, st->refilled) * MESSAGES_PER_S / US_PER_S;
-    if (earned > 0) {
-        st->tokens   = MIN(st->tokens + earned, MESSAGES_PER_S);
-        st->refilled = now;
-    }
-    return st->tokens-- > 0 || (st->tokens = 0);
-}
-
 /* Its own words about itself, fit for a line of the log. */
 static struct str plain(struct arena *a, struct str words)
 {
@@ -465,7 +455,7 @@ static void take_text(struct station *st, struct str text)
         answer_discovery(st, text);
         return;
     }
-    if (!has_share(st)) {
+    if (!share_take(&st->share, env_now(st->of->env), MESSAGES_PER_S)) {
         count(s, DROP_GATEWAY_FLOOD);
         return;
     }
@@ -526,7 +516,7 @@ static void take_ws(struct station *st, const struct ws_frame *f)
 {
     st->heard = env_now(st->of->env);
     bool whole = f->op == WS_TEXT && f->fin;       /* has its share as a message */
-    if (st->stage == AT_TALK && !whole && f->op != WS_CLOSE && !has_share(st)) {
+    if (st->stage == AT_TALK && !whole && f->op != WS_CLOSE && !share_take(&st->share, env_now(st->of->env), MESSAGES_PER_S)) {
         close_with(st, WS_POLICY, DROP_GATEWAY_FLOOD);
         return;
     }
@@ -567,8 +557,8 @@ static void become_link(struct station *st, u64 eui)
     st->stage   = AT_TALK;
     st->eui     = eui;
     st->gateway = mac_gateway(s->env->mac, eui);
-    st->tokens  = MESSAGES_PER_S;
-    st->refilled = st->heard = st->pinged = env_now(s->env);
+    st->heard   = st->pinged = env_now(s->env);
+    st->share   = (struct share){ MESSAGES_PER_S, st->heard };
     link_in(st);
     *place = st;
     mac_gateway_heard(s->env, st->gateway, address_str(&s->event, st->peer), false, false, 0);

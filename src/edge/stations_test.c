@@ -3,16 +3,13 @@
  * The door for stations with real sockets of this machine and a clock of our own. The other side is written here:
  * WebSocket by hand, frames sealed with lora/. TLS has its own facts (tls_test.c); here bytes are bare.
  */
-#include "base/test.h"
 #include "access/access.h"
-#include "codec/codec.h"
 #include "edge/cups.h"
 #include "edge/downs.h"
+#include "edge/rig.h"
 #include "edge/station_plan.h"
 #include "edge/stations.h"
 #include "edge/websocket.h"
-#include "flow/flow.h"
-#include "mac/mac.h"
 #include "wire/json.h"
 
 #include <arpa/inet.h>
@@ -21,65 +18,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EUI_A   0xA000000000000001ULL
-#define EUI_B   0xA000000000000002ULL
-#define DEVICE  0x70B3D57ED0000001ULL
-#define DEVADDR 0x01020304
-
-struct world { struct mono now; struct wall clock; u64 chance; };
-
 struct city {
-    struct env env;
-    struct world world;
-    struct codecs codecs;
-    struct arena boot;
+    struct rig r;
     struct downs *downs;
     struct stations *door;
-    struct lora_key nwk, app;
-    u32 fcnt;
-};
-
-static struct mono now(void *w) { return ((struct world *)w)->now; }
-static struct wall wall(void *w) { return ((struct world *)w)->clock; }
-static void chance(void *w, u8 *out, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = (u8)(((struct world *)w)->chance = hash_u64(((struct world *)w)->chance));
-}
-
-static const struct profile_text profiles[] = {
-    { { "plain", 5 },
-      S("{\"id\":\"plain\",\"name\":{\"ja\":\"素\",\"en\":\"plain\"},\"kind\":\"other\",\"lorawan\":\"1.0.3\","
-        "\"region\":\"AS923-1\",\"codec\":{\"type\":\"none\"},\"personal\":null,\"interval_s\":600,\"fields\":{}}") },
 };
 
 static struct city *city_make(bool dev)
 {
     struct city *c = arena_new(test_arena(), struct city);
-    static const u8 kek[32] = { 1, 2, 3 }, nwk[16] = { 1, 2, 3 }, app[16] = { 4, 5, 6 };
-    struct mac_settings set = { .kek = { kek, 32 }, .plan = lora_plan_by_name(S("AS923-1-JP")), .window_us = 200000, .keys_cached = 64 };
-    struct stations_settings at = { .plan = set.plan, .dev = dev };
+    struct stations_settings at = { .plan = lora_plan_by_name(S("AS923-1-JP")), .dev = dev };
     struct str why = S("");
-    c->world = (struct world){ { 1000 * US_PER_S }, { 1770000000LL * US_PER_S }, 42 };
-    c->boot  = arena_make(1 << 16);
-    c->env   = (struct env){ .now = now, .clock = wall, .random = chance, .world = &c->world, .event = arena_make(1 << 16),
-                             .batch = arena_make(1 << 16), .codecs = &c->codecs };
-    EQ(profiles_read(&c->env.profiles, profiles, COUNT(profiles), &why, &c->boot), OK);
-    EQ(codecs_parse(&c->codecs, &c->env.profiles, &why, &c->boot), OK);
-    EQ(db_open(&c->env.db, str_z(test_folder()), DB_WRITER, &why, &c->boot), OK);
-    EQ(mac_start(&c->env, &set, &why), OK);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
-    EQ(mac_bench_gateway(&c->env, EUI_A), OK);
-    EQ(mac_bench_gateway(&c->env, EUI_B), OK);
-    EQ(mac_bench_device(&c->env, DEVICE, DEVADDR, nwk, app, &c->env.profiles.list[0]), OK);
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
-    lora_key_set(&c->nwk, nwk);
-    lora_key_set(&c->app, app);
-    c->downs = downs_make(&c->env);
+    rig_open(&c->r);
+    c->downs = downs_make(&c->r.env);
     TRUE(address_read(&at.at, S("127.0.0.1:0")));
-    c->door = stations_open(&c->env, c->downs, &at, &why, &c->boot);
+    c->door = stations_open(&c->r.env, c->downs, &at, &why, &c->r.boot);
     TRUE(c->door != NULL);
     return c;
 }
@@ -88,21 +41,15 @@ static void stop(struct city *c)
 {
     stations_close(c->door);
     downs_close(c->downs);
-    mac_stop(&c->env);
-    db_close(c->env.db);
-    lora_key_clear(&c->nwk);
-    lora_key_clear(&c->app);
-    arena_free(&c->env.event);
-    arena_free(&c->env.batch);
-    arena_free(&c->boot);
+    rig_close(&c->r);
 }
 
 static void carry_out(struct city *c)
 {
-    for (struct intent *i = c->env.outbox.first; i; i = i->next)
+    for (struct intent *i = c->r.env.outbox.first; i; i = i->next)
         if (i->kind == INTENT_DOWNLINK)
             downs_add(c->downs, &i->downlink);
-    flow_done(&c->env);
+    flow_done(&c->r.env);
 }
 
 /* What has arrived, until nothing more has; then what is due. */
@@ -113,23 +60,22 @@ static void turn(struct city *c)
         (void)stations_receive(c->door);
         carry_out(c);
     }
-    (void)flow_tick(&c->env);
+    (void)flow_tick(&c->r.env);
     (void)stations_tick(c->door);
-    EQ(flow_commit(&c->env), OK);
+    EQ(flow_commit(&c->r.env), OK);
     carry_out(c);
     (void)downs_tick(c->downs);
-    EQ(flow_commit(&c->env), OK);
+    EQ(flow_commit(&c->r.env), OK);
     carry_out(c);
 }
 
 static void pass(struct city *c, i64 us)
 {
-    c->world.now.us += us;
-    c->world.clock.us += us;
+    rig_pass(&c->r, us);
     turn(c);
 }
 
-static u64 dropped(const struct city *c, enum drop drop) { return c->env.dropped[drop]; }
+static u64 dropped(const struct city *c, enum drop drop) { return c->r.env.dropped[drop]; }
 
 /* ------------------------------------------------------------------ the station's side */
 
@@ -250,9 +196,9 @@ static void uplink(struct city *c, struct client *k, i64 xtime, bool confirmed)
 {
     u8 room[LORA_AIR_MAX];
     struct buf phy = BUF(room);
-    struct lora_session s = { false, &c->nwk, &c->nwk, &c->nwk, &c->app };
+    struct lora_session s = { false, &c->r.nwk, &c->r.nwk, &c->r.nwk, &c->r.app };
     struct lora_frame f = { .mtype = confirmed ? MTYPE_CONFIRMED_UP : MTYPE_DATA_UP, .fport = 2, .devaddr = DEVADDR, .payload = bytes_of(S("hi")) };
-    EQ(lora_frame_seal(&phy, &f, &s, c->fcnt++, (struct lora_mic_terms){ 0 }), LORA_OK);
+    EQ(lora_frame_seal(&phy, &f, &s, c->r.fcnt++, (struct lora_mic_terms){ 0 }), LORA_OK);
     say(k, str_fmt(test_arena(), "{\"msgtype\":\"updf\",\"MHdr\":%u,\"DevAddr\":%d,\"FCtrl\":%u,\"FCnt\":%u,\"FOpts\":\"\",\"FPort\":2,\"FRMPayload\":\"%.*s\","
                                  "\"MIC\":%d,\"DR\":2,\"Freq\":923400000,\"upinfo\":{\"rctx\":1,\"xtime\":%lld,\"gpstime\":0,\"rssi\":-80,\"snr\":5}}",
                    room[0], (i32)get_u32le(room + 1), room[5], get_u16le(room + 6), STR(hex_str(test_arena(), (struct bytes){ room + 9, phy.n - 13 })),
@@ -261,7 +207,7 @@ static void uplink(struct city *c, struct client *k, i64 xtime, bool confirmed)
 
 static i64 row(struct city *c, const char *sql)
 {
-    struct db_query *q = db_query(c->env.db, sql);
+    struct db_query *q = db_query(c->r.env.db, sql);
     i64 v = db_step(q) == OK ? db_i64(q, 0) : -1;
     db_reset(q);
     return v;
@@ -359,13 +305,13 @@ TEST(a_gateway_without_a_key_comes_in_only_under_dev_and_one_with_a_key_shows_it
         struct client *k = come(c), *l = come(c), *m = come(c), *n = come(c);
         struct str token;
         EQ(knock(c, k, "/router/A000000000000002", ""), dev ? 101 : 401);
-        EQ(access_gateway_token_new(c->env.db, &key, chance, &c->world, &token, test_arena()), OK);
+        EQ(access_gateway_token_new(c->r.env.db, &key, rig_chance, &c->r.world, &token, test_arena()), OK);
         EQ(knock(c, l, "/router/A000000000000001", ""), 401);
         EQ(knock(c, m, "/router/A000000000000001", "Authorization: Bearer nonsense\r\n"), 401);
         EQ(knock(c, n, "/router/A000000000000001", str_fmt(test_arena(), "Authorization: Bearer %.*s\r\n", STR(token)).p), 101);
         EQ(dropped(c, DROP_STATION_KEY), dev ? 2 : 3);
         EQ(row(c, "SELECT used_us > 0 FROM gateway_key"), 1);
-        EQ(db_exec(c->env.db, "DELETE FROM gateway_key"), OK);
+        EQ(db_exec(c->r.env.db, "DELETE FROM gateway_key"), OK);
         leave(k), leave(l), leave(m), leave(n), stop(c);
     }
 }
@@ -376,7 +322,7 @@ TEST(without_tls_only_this_machine_is_served)
     struct stations_settings at = { .dev = true };
     struct str why = S("");
     TRUE(address_read(&at.at, S("0.0.0.0:0")));
-    TRUE(stations_open(&c->env, c->downs, &at, &why, test_arena()) == NULL);
+    TRUE(stations_open(&c->r.env, c->downs, &at, &why, test_arena()) == NULL);
     TRUE(str_find(why, S("lns.crt")) > 0);
     stop(c);
 }
@@ -674,7 +620,7 @@ TEST(a_gateway_that_does_not_read_is_let_go)
             break;
         say(k, ping);
         if (i % 50 == 49) {
-            c->world.now.us += US_PER_S / 10;
+            c->r.world.now.us += US_PER_S / 10;
             turn(c);
         }
     }
@@ -729,9 +675,9 @@ TEST(a_question_to_cups_is_read_or_refused)
 static struct bytes ask_cups(struct city *c, u32 lns_crc, struct bytes trust)
 {
     struct cups_request rq = { .router = EUI_A, .lns_crc = lns_crc, .keys = { 1 }, .keys_n = 1 };
-    struct bytes all = cups_answer(&c->env, 1, &rq, trust, test_arena());
-    EQ(flow_commit(&c->env), OK);
-    flow_done(&c->env);
+    struct bytes all = cups_answer(&c->r.env, 1, &rq, trust, test_arena());
+    EQ(flow_commit(&c->r.env), OK);
+    flow_done(&c->r.env);
     ptrdiff_t end = str_find(str_of(all), S("\r\n\r\n"));
     TRUE(end > 0 && str_starts(str_of(all), S("HTTP/1.1 200 OK\r\n")));
     return (struct bytes){ all.p + end + 4, all.n - (size_t)end - 4 };
@@ -740,7 +686,7 @@ static struct bytes ask_cups(struct city *c, u32 lns_crc, struct bytes trust)
 static void put_key(struct city *c, struct gateway_key *k, u8 first, u8 doors, bool replaced)
 {
     *k = (struct gateway_key){ .tenant = 1, .eui = EUI_A, .hash = { first }, .doors = doors, .replaced = replaced, .crc = -1, .created_us = first };
-    EQ(access_gateway_key_put(c->env.db, k), OK);
+    EQ(access_gateway_key_put(c->r.env.db, k), OK);
 }
 
 TEST(nothing_new_is_fourteen_zeros)
@@ -766,21 +712,21 @@ TEST(a_token_is_rotated_in_steps_that_may_each_be_lost)
     put_key(c, &old, 1, DOOR_LNS | DOOR_CUPS, true);
     one = ask_cups(c, 1, trust);
     EQ(one.n, 14 + get_u16le(one.p + 4));
-    EQ(access_gateway_keys(all, &n, c->env.db, 1, EUI_A), OK);
+    EQ(access_gateway_keys(all, &n, c->r.env.db, 1, EUI_A), OK);
     EQ(n, 2);
     lost = all[1];
     EQ(lost.crc, cups_crc((struct bytes){ one.p + 6, one.n - 14 }));
     EQ(lost.doors, DOOR_LNS);
     two = ask_cups(c, 1, trust);                             /* the first answer never came */
-    EQ(access_gateway_keys(all, &n, c->env.db, 1, EUI_A), OK);
+    EQ(access_gateway_keys(all, &n, c->r.env.db, 1, EUI_A), OK);
     EQ(n, 2);
     fresh = all[1];
     TRUE(memcmp(fresh.hash, lost.hash, sizeof lost.hash) != 0);
     EQ(ask_cups(c, cups_crc((struct bytes){ two.p + 6, two.n - 14 }), trust).n, 14);
-    EQ(access_gateway_key(&all[0], c->env.db, 1, EUI_A, old.hash, DOOR_LNS, 1), OK);             /* still good */
-    EQ(cups_retire(&c->env, &fresh), OK);
-    EQ(access_gateway_key(&all[0], c->env.db, 1, EUI_A, old.hash, DOOR_LNS, 1), ERR_DENIED);
-    EQ(access_gateway_key(&all[0], c->env.db, 1, EUI_A, old.hash, DOOR_CUPS, 1), OK);            /* that door was not rotated */
-    EQ(access_gateway_key(&all[0], c->env.db, 1, EUI_A, fresh.hash, DOOR_LNS, 1), OK);
+    EQ(access_gateway_key(&all[0], c->r.env.db, 1, EUI_A, old.hash, DOOR_LNS, 1), OK);             /* still good */
+    EQ(cups_retire(&c->r.env, &fresh), OK);
+    EQ(access_gateway_key(&all[0], c->r.env.db, 1, EUI_A, old.hash, DOOR_LNS, 1), ERR_DENIED);
+    EQ(access_gateway_key(&all[0], c->r.env.db, 1, EUI_A, old.hash, DOOR_CUPS, 1), OK);            /* that door was not rotated */
+    EQ(access_gateway_key(&all[0], c->r.env.db, 1, EUI_A, fresh.hash, DOOR_LNS, 1), OK);
     stop(c);
 }
