@@ -148,10 +148,7 @@ static void write_session(struct json_out *o, const struct device_row *d,
     else
         json_member_str(o, S("dev_addr"),
                         str_fmt(o->text->arena, "%08llX", (unsigned long long)s->devaddr));
-    json_member_str(o, S("lorawan"), !d->profile               ? S("")
-                                     : d->profile->lorawan_1_1  ? S("1.1")
-                                     : d->profile->nonce_counts ? S("1.0.4")
-                                                                : S("1.0.3"));
+    json_member_str(o, S("lorawan"), d->profile ? lora_version_str(d->profile->version) : S(""));
     json_member_str(o, S("region"), d->profile ? str_z(d->profile->region->name) : S(""));
     member_count(o, S("fcnt_up"), d->personal ? -1 : s->fcnt_up);
     member_count(o, S("fcnt_down"), d->personal ? -1 : s->fcnt_down);

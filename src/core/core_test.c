@@ -171,15 +171,15 @@ TEST(what_a_profile_leaves_out_is_usual_and_what_it_says_beside_the_kind_is_left
     EQ(p.list[0].interval_s, 3600);
     EQ(p.list[0].rx1_delay_s, 5);
     EQ(p.list[0].fields_count, 0);
-    TRUE(!p.list[0].nonce_counts && !p.list[0].lorawan_1_1);
+    TRUE(!profile_nonce_counts(&p.list[0]) && p.list[0].version < LORAWAN_1_1);
     EQ(read_one(&p, PROFILE("a", ",\"interval_s\":1000001,\"lorawan\":\"1.0.4\",\"fields\":[1]"), &why), OK);
     EQ(p.list[0].interval_s, 3600);
     EQ(p.list[0].fields_count, 0);
-    TRUE(p.list[0].nonce_counts && !p.list[0].lorawan_1_1);
+    TRUE(profile_nonce_counts(&p.list[0]) && p.list[0].version < LORAWAN_1_1);
     EQ(read_one(&p, PROFILE("a", ",\"interval_s\":600,\"lorawan\":\"1.1\",\"rx1_delay_s\":15"), &why), OK);
     EQ(p.list[0].interval_s, 600);
     EQ(p.list[0].rx1_delay_s, 15);
-    TRUE(p.list[0].nonce_counts && p.list[0].lorawan_1_1);
+    TRUE(profile_nonce_counts(&p.list[0]) && p.list[0].version >= LORAWAN_1_1);
 }
 
 TEST(a_field_without_words_is_called_by_its_attribute_and_without_that_by_its_own_name)

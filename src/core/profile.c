@@ -88,8 +88,6 @@ static const char *read_profile(struct profile *p, const struct json *doc, struc
         .entity_id    = json_str(json_get(entity, S("id")), boot),
         .region       = lora_region_by_name(json_str(json_get(doc, S("region")), boot)),
         .version      = LORAWAN_1_0_3,
-        .lorawan_1_1  = str_starts(version, S("1.1")),
-        .nonce_counts = str_starts(version, S("1.1")) || str_starts(version, S("1.0.4")),
         .interval_s   = int_or(json_get(doc, S("interval_s")), 3600),
         .codec        = json_get(doc, S("codec")),
     };

@@ -25,8 +25,6 @@ struct profile {
     struct str entity_type, entity_id;       /* id with {dev_eui} in it; empty: no entity */
     const struct lora_region *region;
     enum lora_version version;
-    bool lorawan_1_1;
-    bool nonce_counts;                       /* 1.0.4 and 1.1: DevNonce is a counter */
     int  rx1_delay_s;
     int  rx1_dr_offset, rx2_dr;              /* -1: the region's */
     i64  rx2_hz;                             /* 0: the region's */
@@ -41,6 +39,9 @@ struct profile {
     size_t fields_count;
     u32  number;                             /* place in the list */
 };
+
+/* From 1.0.4 on a DevNonce is a counter; before it is drawn by chance. */
+static inline bool profile_nonce_counts(const struct profile *p) { return p->version >= LORAWAN_1_0_4; }
 
 struct profiles { const struct profile *list; size_t count; };
 

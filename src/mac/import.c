@@ -153,7 +153,7 @@ static void read_device(struct importer *im, struct device_new *n)
         n->has_nwk_key = key_cell(im, 3, n->nwk_key, n);
     if (!n->profile)
         wrong(im, im->columns[5].name, "知らないプロファイルです", "there is no such device profile");
-    else if (n->profile->lorawan_1_1 && !n->has_nwk_key)
+    else if (n->profile->version >= LORAWAN_1_1 && !n->has_nwk_key)
         wrong(im, im->columns[3].name, "LoRaWAN 1.1 には NwkKey が要ります", "LoRaWAN 1.1 needs a NwkKey");
     u32 known = registry_find(im->env, n->dev_eui);
     if (known != MAC_NONE && im->env->mac->devices[known].tenant != im->tenant)

@@ -33,7 +33,7 @@ static enum drop weigh_nonce(struct env *env, const struct device *d, u16 nonce)
 /* The row is the question and the answer: where it stands already, the nonce was used. */
 static enum drop take_nonce(struct env *env, const struct device *d, u16 nonce)
 {
-    enum drop drop = env->profiles.list[d->profile].nonce_counts ? weigh_nonce(env, d, nonce) : PASS;
+    enum drop drop = profile_nonce_counts(&env->profiles.list[d->profile]) ? weigh_nonce(env, d, nonce) : PASS;
     if (drop != PASS)
         return drop;
     struct db_query *q = env_query(env, "INSERT INTO dev_nonce (tenant, dev_eui, nonce, joined_us, sum) "
@@ -107,7 +107,7 @@ static bool derive(const struct env *env, struct session *s, const struct device
 
 static bool is_1_1(const struct env *env, const struct device *d)
 {
-    return env->profiles.list[d->profile].lorawan_1_1 && d->has_nwk_key;
+    return env->profiles.list[d->profile].version >= LORAWAN_1_1 && d->has_nwk_key;
 }
 
 /* The session as this join makes it, in nobody's table yet. */
@@ -192,7 +192,7 @@ static bool nonces_are_spent(struct env *env, const struct device *d)
     assert(q);                                         /* take_nonce() has just asked */
     db_bind_i64(q, 1, d->tenant);
     db_bind_i64(q, 2, (i64)d->dev_eui);
-    bool counts = env->profiles.list[d->profile].nonce_counts;
+    bool counts = profile_nonce_counts(&env->profiles.list[d->profile]);
     bool spent  = db_step(q) == OK && (counts ? db_i64(q, 1) == UINT16_MAX : db_i64(q, 0) > UINT16_MAX);
     db_reset(q);
     return spent;
