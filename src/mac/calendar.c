@@ -21,17 +21,17 @@ static bool is_national(const struct calendar_rules *r)
 
 /* ------------------------------------------------------------------ budgets of an hour */
 
-/* Which budget a frequency draws on, and how large that is; NULL: no law limits it. The national plan's is
+/* Which budget a frequency draws on, and how large that is; -1: no law limits it. The national plan's is
  * the first: it stands in place of the region's sub-bands. */
-static struct calendar_budget *budget_of(struct calendar *c, const struct calendar_rules *r, u32 hz, i64 *hour_us)
+static int budget_of(const struct calendar_rules *r, u32 hz, i64 *hour_us)
 {
     if (is_national(r)) {
         *hour_us = (i64)lora_plan_hour_ms_max(r->plan, hz) * US_PER_MS;
-        return *hour_us > 0 ? &c->budget[0] : NULL;
+        return *hour_us > 0 ? 0 : -1;
     }
     const struct lora_sub_band *band = lora_sub_band_of(r->region, hz);
     *hour_us = band ? (i64)band->duty_permille * HOUR_US / 1000 : 0;
-    return band && band->duty_permille < 1000 ? &c->budget[band - r->region->sub_band] : NULL;
+    return band && band->duty_permille < 1000 ? (int)(band - r->region->sub_band) : -1;
 }
 
 /* Forgets what is more than an hour ago. */
@@ -57,9 +57,10 @@ static i64 used_us(const struct calendar_budget *b, i64 part)
 static void draw(struct calendar *c, const struct calendar_rules *r, const struct calendar_slot *slot, bool back)
 {
     i64 hour_us, part = slot->from_us / PART_US;
-    struct calendar_budget *b = budget_of(c, r, slot->hz, &hour_us);
-    if (!b)
+    int which = budget_of(r, slot->hz, &hour_us);
+    if (which < 0)
         return;
+    struct calendar_budget *b = &c->budget[which];
     turn_to(b, part);
     if (b->part - part >= CALENDAR_PARTS)
         return;
@@ -69,10 +70,9 @@ static void draw(struct calendar *c, const struct calendar_rules *r, const struc
 
 u32 calendar_used_permille(const struct calendar *c, const struct calendar_rules *rules, i64 now_us, u32 hz)
 {
-    struct calendar copy = *c;
     i64 hour_us;
-    const struct calendar_budget *b = budget_of(&copy, rules, hz, &hour_us);
-    return b && hour_us > 0 ? (u32)(used_us(b, now_us / PART_US) * 1000 / hour_us) : 0;
+    int which = budget_of(rules, hz, &hour_us);
+    return which >= 0 && hour_us > 0 ? (u32)(used_us(&c->budget[which], now_us / PART_US) * 1000 / hour_us) : 0;
 }
 
 /* ------------------------------------------------------------------ slots */
@@ -95,15 +95,14 @@ static bool overlap(const struct calendar_slot *a, const struct calendar_slot *b
 
 enum calendar_says calendar_ask(const struct calendar *c, const struct calendar_rules *rules, const struct calendar_send *send)
 {
-    struct calendar copy = *c;
     struct calendar_slot wanted = slot_of(rules, send);
     i64 hour_us;
-    const struct calendar_budget *b = budget_of(&copy, rules, send->hz, &hour_us);
+    int which = budget_of(rules, send->hz, &hour_us);
     if (is_national(rules) && !lora_plan_has(rules->plan, send->hz))
         return CALENDAR_FREQUENCY;
     if (is_national(rules) && send->airtime_us > lora_plan_send_ms_max(rules->plan, send->hz) * US_PER_MS)
         return CALENDAR_LONG;
-    if (b && used_us(b, send->at_us / PART_US) + send->airtime_us > hour_us)
+    if (which >= 0 && used_us(&c->budget[which], send->at_us / PART_US) + send->airtime_us > hour_us)
         return CALENDAR_SPENT;
     for (int i = 0; i < CALENDAR_SLOTS; i++)
         if (overlap(&c->slot[i], &wanted))
