@@ -122,24 +122,26 @@ static void schedule(struct daemon *d)
     loop_timer_at(d->timer, mono_before(due, at) ? due : at);
 }
 
+/* The end of what a door of gateways took in; what one gateway refused leaves by the next at once. */
+static void taken(struct daemon *d, enum err err)
+{
+    finish(d, err);
+    if (err == OK && !mono_before(sys_now(), gateways_due(d->gateways)))
+        (void)gateways_tick(d->gateways);
+    if (d->env.open)
+        commit(d);
+}
+
 static void datagrams(void *arg)
 {
     struct daemon *d = arg;
-    enum err err = gateways_receive(d->gateways);
-    finish(d, err);
-    if (err == OK && !mono_before(sys_now(), gateways_due(d->gateways)))
-        (void)gateways_tick(d->gateways);              /* what one gateway refused leaves by the next at once */
-    if (d->env.open)
-        commit(d);
+    taken(d, gateways_receive(d->gateways));
 }
 
 static void stations(void *arg)
 {
     struct daemon *d = arg;
-    enum err err = stations_receive(d->stations);
-    finish(d, err);
-    if (d->env.open)
-        commit(d);
+    taken(d, stations_receive(d->stations));
 }
 
 /* As datagrams(), for gateways behind a broker. */
@@ -147,13 +149,8 @@ static void messages(void *arg)
 {
     struct daemon *d = arg;
     enum err err = OK;
-    if (!broker_turn(d->broker, &err))
-        return;
-    finish(d, err);
-    if (err == OK && !mono_before(sys_now(), gateways_due(d->gateways)))
-        (void)gateways_tick(d->gateways);
-    if (d->env.open)
-        commit(d);
+    if (broker_turn(d->broker, &err))
+        taken(d, err);
 }
 
 static void writes(void *arg)
